@@ -58,13 +58,18 @@ impl CpuSet {
     /// Whether `cpu` is in the set.
     #[must_use]
     pub fn contains(&self, cpu: u32) -> bool {
-        self.words.get(cpu as usize / 64).is_some_and(|word| word & (1 << (cpu % 64)) != 0)
+        self.words
+            .get(cpu as usize / 64)
+            .is_some_and(|word| word & (1 << (cpu % 64)) != 0)
     }
 
     /// Number of CPUs in the set.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        self.words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
     }
 
     /// Whether the set has no CPU.
@@ -92,7 +97,10 @@ impl CpuSet {
     /// Whether every CPU of `self` is in `other`.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.words.iter().zip(&other.words).all(|(ours, theirs)| ours & !theirs == 0)
+        self.words
+            .iter()
+            .zip(&other.words)
+            .all(|(ours, theirs)| ours & !theirs == 0)
     }
 
     /// The CPUs in ascending order.
@@ -160,7 +168,10 @@ pub struct ParseCpuSetError;
 
 impl fmt::Display for ParseCpuSetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a CPU list: expected numbers below {MAX_CPUS} and ranges, such as 0-3,8")
+        write!(
+            f,
+            "not a CPU list: expected numbers below {MAX_CPUS} and ranges, such as 0-3,8"
+        )
     }
 }
 
@@ -197,13 +208,25 @@ mod serde_impl {
 
     impl Serialize for CpuSet {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.serialize_str(&self.to_string())
+            if serializer.is_human_readable() {
+                serializer.serialize_str(&self.to_string())
+            } else {
+                self.words.serialize(serializer)
+            }
         }
     }
 
     impl<'de> Deserialize<'de> for CpuSet {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            if deserializer.is_human_readable() {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(D::Error::custom)
+            } else {
+                Ok(Self {
+                    words: Deserialize::deserialize(deserializer)?,
+                })
+            }
         }
     }
 }

@@ -55,31 +55,51 @@ impl Machine {
                 online: true,
             })
             .collect();
-        Self { name: name.into(), cpus, node_distance: alloc::vec![alloc::vec![10]] }
+        Self {
+            name: name.into(),
+            cpus,
+            node_distance: alloc::vec![alloc::vec![10]],
+        }
     }
 
     /// Number of last-level caches.
     #[must_use]
     pub fn llc_count(&self) -> usize {
-        self.cpus.iter().map(|cpu| cpu.llc as usize + 1).max().unwrap_or(0)
+        self.cpus
+            .iter()
+            .map(|cpu| cpu.llc as usize + 1)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Number of NUMA nodes.
     #[must_use]
     pub fn node_count(&self) -> usize {
-        self.cpus.iter().map(|cpu| cpu.node as usize + 1).max().unwrap_or(0)
+        self.cpus
+            .iter()
+            .map(|cpu| cpu.node as usize + 1)
+            .max()
+            .unwrap_or(0)
     }
 
     /// CPUs that were online at the start.
     #[must_use]
     pub fn online(&self) -> CpuSet {
-        self.cpus.iter().filter(|cpu| cpu.online).map(|cpu| cpu.id).collect()
+        self.cpus
+            .iter()
+            .filter(|cpu| cpu.online)
+            .map(|cpu| cpu.id)
+            .collect()
     }
 
     /// CPUs that share the last-level cache `llc`.
     #[must_use]
     pub fn llc_cpus(&self, llc: u32) -> CpuSet {
-        self.cpus.iter().filter(|cpu| cpu.llc == llc).map(|cpu| cpu.id).collect()
+        self.cpus
+            .iter()
+            .filter(|cpu| cpu.llc == llc)
+            .map(|cpu| cpu.id)
+            .collect()
     }
 
     /// CPUs on the same physical core as `cpu`, itself included; empty for an unknown CPU.
@@ -88,7 +108,11 @@ impl Machine {
         let Some(core) = self.cpus.get(cpu as usize).map(|cpu| cpu.core) else {
             return CpuSet::EMPTY;
         };
-        self.cpus.iter().filter(|other| other.core == core).map(|other| other.id).collect()
+        self.cpus
+            .iter()
+            .filter(|other| other.core == core)
+            .map(|other| other.id)
+            .collect()
     }
 
     /// Whether some CPUs are slower than others by nature.
