@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Workloads as data, and what runs them as real threads and processes.
+//!
+//! A tour, from the outside in:
+//!
+//! - [`Workload`] is the description: which parts there are and with which parameters. It comes
+//!   from text such as `pipe:rounds=200+hogs:count=4` and knows nothing of threads.
+//! - [`list`] names the kinds of part with their parameters, for help texts.
+//! - [`run`] makes the parts real, measures them and returns a [`Report`].
+//! - [`Calibration`] tells how much work a CPU does here, so that a load means the same on a slow
+//!   machine as on a fast one.
+//! - [`stop`] turns SIGINT and SIGTERM into the flag that ends a run in good order.
+//!
+//! Nothing here knows which scheduler runs: a workload is the same under any of them.
+
+pub mod calibration;
+mod error;
+mod histogram;
+mod kinds;
+mod names;
+mod parse;
+mod real;
+mod report;
+mod spec;
+pub mod stop;
+mod sys;
+
+pub use calibration::Calibration;
+pub use error::Error;
+pub use kinds::{Kind, Parameter, list};
+pub use real::{RunOptions, run};
+pub use report::{Better, Metric, Quantiles, Report};
+pub use spec::{Count, FrameStage, Frames, Hogs, Messaging, Part, Pipe, Workload};

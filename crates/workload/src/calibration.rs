@@ -1,0 +1,88 @@
+//! How much work a CPU does here, so that loads can be given as a share of it.
+
+use crate::sys::clock;
+use serde::{Deserialize, Serialize};
+use std::hint::black_box;
+
+/// What one CPU does in a millisecond when nothing else wants it.
+///
+/// Measure it in quiet, before any load; runs that are compared should share one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Units of [`compute`] per millisecond: the median of several runs.
+    pub units_per_ms: f64,
+    /// The distance between the fastest and the slowest of these runs, as a share of the median.
+    /// Much more than 0.1 means that the machine was not quiet.
+    pub spread: f64,
+}
+
+const RUNS: usize = 9;
+const RUN_NS: u64 = 10_000_000;
+const STEPS_PER_UNIT: u64 = 32;
+
+impl Calibration {
+    /// Measures for about 0.1 s, on the calling thread.
+    pub fn measure() -> Self {
+        let units = units_for(RUN_NS);
+        let mut rates = [0.0; RUNS];
+        for rate in &mut rates {
+            let start_ns = clock::now_ns();
+            compute(units);
+            let elapsed_ns = (clock::now_ns() - start_ns).max(1);
+            *rate = units as f64 * 1e6 / elapsed_ns as f64;
+        }
+        rates.sort_by(f64::total_cmp);
+        let median = rates[RUNS / 2];
+        Self {
+            units_per_ms: median,
+            spread: (rates[RUNS - 1] - rates[0]) / median,
+        }
+    }
+
+    /// The units that take this long on an undisturbed CPU; at least one.
+    pub fn units(&self, duration_ns: f64) -> u64 {
+        ((self.units_per_ms * duration_ns / 1e6) as u64).max(1)
+    }
+}
+
+/// How many units take about this long, found by doubling; warms caches and clocks by the way.
+fn units_for(duration_ns: u64) -> u64 {
+    let mut units = 64;
+    loop {
+        let start_ns = clock::now_ns();
+        compute(units);
+        let elapsed_ns = clock::now_ns() - start_ns;
+        if elapsed_ns >= duration_ns / 4 || units > 1 << 40 {
+            return (units as f64 * duration_ns as f64 / elapsed_ns.max(1) as f64) as u64 + 1;
+        }
+        units *= 2;
+    }
+}
+
+/// Computes: a chain of integer steps that no compiler can shorten and that touches no memory.
+pub fn compute(units: u64) {
+    let mut value: u64 = black_box(0x9e37_79b9_7f4a_7c15);
+    for step in 0..units.saturating_mul(STEPS_PER_UNIT) {
+        value = (value ^ step)
+            .wrapping_mul(0x2545_f491_4f6c_dd1d)
+            .rotate_left(23);
+    }
+    black_box(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_something_and_converts() {
+        let calibration = Calibration::measure();
+        assert!(calibration.units_per_ms > 0.0 && calibration.spread >= 0.0);
+        let fixed = Calibration {
+            units_per_ms: 500.0,
+            spread: 0.0,
+        };
+        assert_eq!(fixed.units(2e6), 1000);
+        assert_eq!(fixed.units(0.0), 1);
+    }
+}

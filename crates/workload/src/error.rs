@@ -1,0 +1,109 @@
+//! What can go wrong, and what to do about it.
+
+use std::io;
+
+/// Why a workload could not be read or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text names no part.
+    #[error("the workload is empty; name one of {known}, or several joined by `+`")]
+    Empty {
+        /// The kinds there are.
+        known: String,
+    },
+    /// No kind of part has this name.
+    #[error("there is no workload `{name}`; choose from {known}, or join several by `+`")]
+    UnknownKind {
+        /// What was written.
+        name: String,
+        /// The kinds there are.
+        known: String,
+    },
+    /// A kind occurs twice in one workload.
+    #[error("`{kind}` occurs twice; name it once and raise its numbers instead")]
+    RepeatedKind {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// The kind has no such parameter.
+    #[error("`{kind}` has no parameter `{name}`; it has {known}")]
+    UnknownParameter {
+        /// The kind.
+        kind: &'static str,
+        /// What was written.
+        name: String,
+        /// The parameters there are.
+        known: String,
+    },
+    /// A parameter is given twice.
+    #[error("`{kind}` is given `{name}` twice; give it once")]
+    RepeatedParameter {
+        /// The kind.
+        kind: &'static str,
+        /// The parameter.
+        name: String,
+    },
+    /// A parameter's value cannot be used.
+    #[error("`{kind}:{name}={value}` cannot be: {expected}")]
+    BadValue {
+        /// The kind.
+        kind: &'static str,
+        /// The parameter.
+        name: String,
+        /// What was written.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// The kernel refused something that the run needs.
+    #[error("{part}: {what}: {source}; {remedy}")]
+    Os {
+        /// Which part of the workload.
+        part: &'static str,
+        /// What was tried.
+        what: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A thread or process of the workload died or lost its partner.
+    #[error("{part}: {what}; the figures of this run are void, run it again")]
+    Worker {
+        /// Which part of the workload.
+        part: &'static str,
+        /// What happened.
+        what: String,
+    },
+}
+
+/// What to do when the kernel refuses another thread or process.
+pub(crate) const TOO_MANY_TASKS: &str =
+    "use smaller numbers, or raise the limits (ulimit -u, pids.max)";
+/// What to do when the kernel refuses another file descriptor.
+pub(crate) const TOO_MANY_FILES: &str = "use smaller numbers, or raise the limit (ulimit -n)";
+
+impl Error {
+    /// For `map_err` on a call to the kernel.
+    pub(crate) fn os(
+        part: &'static str,
+        what: &'static str,
+        remedy: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Os {
+            part,
+            what,
+            remedy,
+            source,
+        }
+    }
+
+    /// A worker that failed.
+    pub(crate) fn worker(part: &'static str, what: impl Into<String>) -> Self {
+        Self::Worker {
+            part,
+            what: what.into(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The kinds of workload part: the one source of their names, parameters, defaults and help.
+
+/// A kind of workload part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The name in a workload's text.
+    pub name: &'static str,
+    /// What it does and what it measures.
+    pub about: &'static str,
+    /// What can be set.
+    pub parameters: &'static [Parameter],
+    /// A text that can be given to `Workload::from_str`.
+    pub example: &'static str,
+}
+
+/// A parameter of a [`Kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// The name in a workload's text.
+    pub name: &'static str,
+    /// The value when none is given.
+    pub default: &'static str,
+    /// The value when none is given and other parts run beside this one.
+    pub default_combined: &'static str,
+    /// What it means, with its unit.
+    pub about: &'static str,
+}
+
+/// A parameter whose default is the same alone and beside other parts.
+const fn parameter(name: &'static str, default: &'static str, about: &'static str) -> Parameter {
+    Parameter {
+        name,
+        default,
+        default_combined: default,
+        about,
+    }
+}
+
+const THREADS: Parameter = parameter("threads", "yes", "threads of one process; `no`: processes");
+
+pub(crate) const MESSAGING: Kind = Kind {
+    name: "messaging",
+    about: "groups of senders and receivers over socket pairs; the time until all is received",
+    parameters: &[
+        parameter("groups", "4", "groups"),
+        parameter(
+            "loops",
+            "100",
+            "messages from each sender to each receiver of its group",
+        ),
+        parameter("fan", "20", "senders in a group, and as many receivers"),
+        THREADS,
+    ],
+    example: "messaging:groups=4,loops=100",
+};
+
+pub(crate) const PIPE: Kind = Kind {
+    name: "pipe",
+    about: "two tasks pass one token to and fro over two pipes; time, rates and latencies",
+    parameters: &[
+        Parameter {
+            name: "rounds",
+            default: "3000",
+            // Beside others a round trip may take many times as long.
+            default_combined: "1000",
+            about: "round trips",
+        },
+        THREADS,
+    ],
+    example: "pipe+hogs",
+};
+
+pub(crate) const FRAMES: Kind = Kind {
+    name: "frames",
+    about: "a game: input, simulate, render and present, in a pipeline; frame times, misses",
+    parameters: &[
+        parameter("fps", "60", "frames per second"),
+        parameter(
+            "load",
+            "0.5",
+            "work of a frame, as a share of what one CPU does in its period",
+        ),
+        parameter(
+            "jitter",
+            "0.2",
+            "how far a stage's work varies from frame to frame, as a share",
+        ),
+        parameter(
+            "deadline",
+            "1",
+            "periods from a frame's tick to its presentation, at most",
+        ),
+        parameter("seconds", "5", "duration in seconds"),
+    ],
+    example: "frames:fps=60,load=0.5,seconds=5+hogs",
+};
+
+pub(crate) const HOGS: Kind = Kind {
+    name: "hogs",
+    about: "threads that only compute; work done, and the longest time one was kept off a CPU",
+    parameters: &[
+        parameter(
+            "count",
+            "2/cpu",
+            "threads, as a number or for each CPU (`2/cpu`)",
+        ),
+        parameter(
+            "seconds",
+            "3",
+            "duration in seconds; beside bounded parts, as long as they",
+        ),
+    ],
+    example: "hogs:count=4",
+};
+
+static KINDS: [Kind; 4] = [MESSAGING, PIPE, FRAMES, HOGS];
+
+/// The kinds of part there are, in the order in which help should show them.
+pub fn list() -> &'static [Kind] {
+    &KINDS
+}
+
+/// The names, for error messages.
+pub(crate) fn known() -> String {
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    names.join(", ")
+}
+
+impl Kind {
+    /// The parameters' names, for error messages.
+    pub(crate) fn known_parameters(&self) -> String {
+        let names: Vec<_> = self
+            .parameters
+            .iter()
+            .map(|parameter| parameter.name)
+            .collect();
+        names.join(", ")
+    }
+}

@@ -1,0 +1,251 @@
+//! Runs a workload as real threads and processes of this machine.
+//!
+//! Each part has a supervisor thread, and starts in three steps: it makes its tasks, which wait;
+//! background parts are let go and compute; then all others are let go. So no creation is
+//! measured, and the foreground meets its background from the first moment.
+
+mod frames;
+mod gate;
+mod handoff;
+mod hogs;
+mod messaging;
+mod pipe;
+pub(crate) mod spinner;
+
+use crate::calibration::Calibration;
+use crate::error::{Error, TOO_MANY_TASKS};
+use crate::report::{PartReport, Report, seconds};
+use crate::spec::{Part, Workload};
+use crate::stop::NEVER;
+use crate::sys::{clock, sched};
+use gate::Gate;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+/// How often those who wait look whether they should stop. Seldom, since each look is a wakeup on
+/// the machine being measured.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long background tasks get to come to their CPUs before the foreground starts.
+const BACKGROUND_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a run depends on beside its workload.
+#[derive(Clone, Debug)]
+pub struct RunOptions<'a> {
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Replaces the tasks' names by ones that say nothing and depend on this.
+    pub salt: Option<String>,
+    /// The duration of parts that are bounded by time, instead of the workload's own.
+    pub duration: Option<Duration>,
+    /// The capacity of a CPU; measured before the run if not given.
+    pub calibration: Option<Calibration>,
+    /// Ends the run early when set, see [`crate::stop::on_signals`].
+    pub stop: &'a AtomicBool,
+    /// Ends the run early after this, so that a scheduler that starves the workload cannot keep
+    /// the caller for ever.
+    pub time_limit: Duration,
+}
+
+impl Default for RunOptions<'_> {
+    /// Seed 1, no salt, no stop, and a time limit of 120 s.
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            salt: None,
+            duration: None,
+            calibration: None,
+            stop: &NEVER,
+            time_limit: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What the parts of one run share.
+pub(crate) struct Context<'a> {
+    pub(crate) seed: u64,
+    pub(crate) salt: Option<&'a str>,
+    pub(crate) calibration: Calibration,
+    pub(crate) cpus: usize,
+    pub(crate) gate: Gate,
+}
+
+/// Runs the workload and measures it.
+///
+/// A run that is stopped, or meets its time limit, still gives a report, with `complete` false.
+///
+/// # Errors
+/// When the kernel refuses a task or descriptor, or when a task of the workload dies.
+pub fn run(workload: &Workload, options: &RunOptions<'_>) -> Result<Report, Error> {
+    let workload = match options.duration {
+        Some(duration) => workload.clone().with_duration(duration),
+        None => workload.clone(),
+    };
+    let bounded = workload
+        .parts()
+        .iter()
+        .filter(|part| part.is_bounded())
+        .count();
+    let context = Context {
+        seed: options.seed,
+        salt: options.salt.as_deref(),
+        calibration: options.calibration.unwrap_or_else(Calibration::measure),
+        cpus: sched::allowed_cpus().len(),
+        gate: Gate::new(workload.parts().len(), bounded),
+    };
+    let (reports, notes, wall_s) = thread::scope(|scope| {
+        let mut handles = Vec::with_capacity(workload.parts().len());
+        let mut refused = None;
+        for part in workload.parts() {
+            let supervisor = thread::Builder::new().name(supervisor_name(part, &context));
+            match supervisor.spawn_scoped(scope, || supervise(part, &context)) {
+                Ok(handle) => handles.push(handle),
+                Err(error) => {
+                    context.gate.abandon();
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        let (notes, start_ns) = conduct(&workload, options, &context.gate);
+        let reports = join(workload.parts(), handles);
+        let wall_s = seconds(clock::now_ns() - start_ns);
+        match refused {
+            Some(error) => Err(Error::os(
+                workload.parts()[0].kind().name,
+                "thread",
+                TOO_MANY_TASKS,
+            )(error)),
+            None => reports.map(|reports| (reports, notes, wall_s)),
+        }
+    })?;
+    Ok(compile(
+        &workload,
+        options,
+        context.calibration,
+        reports,
+        notes,
+        wall_s,
+    ))
+}
+
+/// The time sequence of a run: everybody ready, background, foreground, end. Returns notes and the
+/// time of the first start.
+fn conduct(workload: &Workload, options: &RunOptions<'_>, gate: &Gate) -> (Vec<String>, u64) {
+    let mut notes = Vec::new();
+    while !gate.all_ready(LOOK_INTERVAL) {
+        if options.stop.load(Ordering::Relaxed) {
+            gate.abandon();
+        }
+    }
+    let start_ns = clock::now_ns();
+    gate.open_background();
+    if !gate.background_runs(BACKGROUND_LIMIT) {
+        notes.push("not all background tasks had run before the foreground started".to_owned());
+    }
+    gate.open_foreground();
+    let limit_ns = clock::now_ns() + options.time_limit.as_nanos() as u64;
+    let end_ns = unbounded_seconds(workload).map(|limit_s| start_ns + (limit_s * 1e9) as u64);
+    while !gate.foreground_done(until(end_ns).min(LOOK_INTERVAL)) {
+        let now_ns = clock::now_ns();
+        if options.stop.load(Ordering::Relaxed) {
+            gate.cancel();
+            notes.push("stopped before its end".to_owned());
+        } else if now_ns > limit_ns {
+            gate.cancel();
+            notes.push(format!(
+                "stopped at the time limit of {:?}",
+                options.time_limit
+            ));
+        } else if end_ns.is_none_or(|end_ns| now_ns < end_ns) {
+            continue;
+        }
+        break;
+    }
+    gate.end_background();
+    (notes, start_ns)
+}
+
+/// The duration of a workload that has no bounded part.
+fn unbounded_seconds(workload: &Workload) -> Option<f64> {
+    workload
+        .parts()
+        .iter()
+        .try_fold(0.0, |longest, part| match part {
+            Part::Hogs(hogs) => Some(f64::max(longest, hogs.seconds)),
+            Part::Messaging(_) | Part::Pipe(_) | Part::Frames(_) => None,
+        })
+}
+
+fn until(end_ns: Option<u64>) -> Duration {
+    end_ns.map_or(Duration::MAX, |end_ns| {
+        Duration::from_nanos(end_ns.saturating_sub(clock::now_ns()).max(1))
+    })
+}
+
+fn supervise(part: &Part, context: &Context<'_>) -> Result<PartReport, Error> {
+    let mut attendance = context.gate.attend(part.is_bounded());
+    let report = match part {
+        Part::Messaging(messaging) => messaging::run(messaging, context),
+        Part::Pipe(pipe) => pipe::run(pipe, context),
+        Part::Frames(frames) => frames::run(frames, context),
+        Part::Hogs(hogs) => hogs::run(hogs, context),
+    };
+    attendance.succeeded = report.is_ok();
+    report
+}
+
+/// A supervisor that is itself a task of its part bears that task's name.
+fn supervisor_name(part: &Part, context: &Context<'_>) -> String {
+    let role = match part {
+        Part::Messaging(_) => "messaging",
+        Part::Pipe(_) => crate::names::PING,
+        Part::Frames(_) => crate::names::FRAME_INPUT,
+        Part::Hogs(_) => "hogs",
+    };
+    crate::names::task_name(role, context.salt)
+}
+
+fn join(
+    parts: &[Part],
+    handles: Vec<ScopedJoinHandle<'_, Result<PartReport, Error>>>,
+) -> Result<Vec<PartReport>, Error> {
+    // All are joined before the first error is returned.
+    let results: Vec<_> = handles.into_iter().map(ScopedJoinHandle::join).collect();
+    let named = parts.iter().zip(results);
+    named
+        .map(|(part, result)| {
+            result.unwrap_or_else(|_| Err(Error::worker(part.kind().name, "its supervisor died")))
+        })
+        .collect()
+}
+
+fn compile(
+    workload: &Workload,
+    options: &RunOptions<'_>,
+    calibration: Calibration,
+    reports: Vec<PartReport>,
+    mut notes: Vec<String>,
+    wall_s: f64,
+) -> Report {
+    let complete = reports.iter().all(|report| report.unfinished.is_none());
+    let (mut metrics, mut histograms) = (Vec::new(), Vec::new());
+    for (part, report) in workload.parts().iter().zip(reports) {
+        metrics.extend(report.metrics);
+        histograms.extend(report.histograms);
+        let kind = part.kind().name;
+        notes.extend(report.unfinished.map(|note| format!("{kind}: {note}")));
+    }
+    Report {
+        workload: workload.to_string(),
+        parameters: format!("{workload:#}"),
+        seed: options.seed,
+        complete,
+        metrics,
+        histograms,
+        wall_s,
+        calibration,
+        notes,
+    }
+}

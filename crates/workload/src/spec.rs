@@ -1,0 +1,204 @@
+//! The description of a workload: plain data, the same for real runs and simulated actors.
+
+use crate::kinds::{self, Kind};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What to run: one or more parts, side by side.
+///
+/// The first part is the one whose primary metric stands for the workload. Text is the form for
+/// people and files: `messaging`, `pipe+hogs`, `frames:load=0.4,seconds=2+hogs:count=4`.
+/// `Display` writes what differs from the defaults, with `{:#}` every parameter; both parse back
+/// to an equal workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Workload {
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One part of a workload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// Many tasks, many wakeups.
+    Messaging(Messaging),
+    /// Two tasks, wakeup latency.
+    Pipe(Pipe),
+    /// A periodic pipeline with deadlines.
+    Frames(Frames),
+    /// Background that never sleeps.
+    Hogs(Hogs),
+}
+
+/// Groups of `fan` senders and `fan` receivers.
+///
+/// Each receiver has one socket; each sender of the group writes `loops` messages of
+/// [`Messaging::MESSAGE_BYTES`] to each of these sockets, going round the receivers. The structure
+/// is that of hackbench (Rusty Russell), known as `perf bench sched messaging`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Messaging {
+    /// Groups.
+    pub groups: u32,
+    /// Messages from each sender to each receiver of its group.
+    pub loops: u32,
+    /// Senders in a group, and as many receivers.
+    pub fan: u32,
+    /// Threads of one process, or else processes.
+    pub threads: bool,
+}
+
+/// Two tasks, one token, two pipes: the first writes it and waits until the second returns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pipe {
+    /// Round trips.
+    pub rounds: u32,
+    /// Threads of one process, or else processes.
+    pub threads: bool,
+}
+
+/// A game: each frame passes the four [`FrameStage`]s, each stage a task of its own.
+///
+/// Frame `k` has its tick at `k / fps`. Its frame time runs from that tick, not from when the first
+/// task got to it, to the end of its presentation; it is on time if that is at most `deadline`
+/// periods. A frame that the first stage meets with its deadline already behind it is dropped, as a
+/// game would to catch up, and counts as missed; its frame time runs to the presentation of the
+/// frame that is shown in its place. So every tick is in the figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frames {
+    /// Frames per second.
+    pub fps: u32,
+    /// The work of one frame, all stages together, as a share of what one CPU does in a period.
+    pub load: f64,
+    /// Each stage's work varies evenly by up to this share, up or down.
+    pub jitter: f64,
+    /// Periods from tick to presentation, at most.
+    pub deadline: u32,
+    /// Duration in seconds.
+    pub seconds: f64,
+}
+
+/// A stage of [`Frames`], in the order of the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameStage {
+    /// Reads the tick.
+    Input,
+    /// Moves the world on.
+    Simulate,
+    /// Draws it.
+    Render,
+    /// Shows it.
+    Present,
+}
+
+/// Threads that compute and never sleep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hogs {
+    /// Threads.
+    pub count: Count,
+    /// Duration in seconds where no other part bounds the run.
+    pub seconds: f64,
+}
+
+/// A number of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// This many.
+    Fixed(u32),
+    /// This many for each CPU.
+    PerCpu(u32),
+}
+
+impl Workload {
+    /// The parts, the measured foreground first.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The same workload, with this duration for each part that is bounded by time. Parts bounded
+    /// by a number of rounds or messages stay as they are.
+    #[must_use]
+    pub fn with_duration(mut self, duration: Duration) -> Self {
+        for part in &mut self.parts {
+            match part {
+                Part::Frames(frames) => frames.seconds = duration.as_secs_f64(),
+                Part::Hogs(hogs) => hogs.seconds = duration.as_secs_f64(),
+                Part::Messaging(_) | Part::Pipe(_) => {}
+            }
+        }
+        self
+    }
+
+    /// Whether several parts run side by side, which changes some defaults.
+    pub(crate) fn is_combined(&self) -> bool {
+        self.parts.len() > 1
+    }
+}
+
+impl Part {
+    /// The kind, with name and parameters.
+    pub fn kind(&self) -> &'static Kind {
+        match self {
+            Self::Messaging(_) => &kinds::MESSAGING,
+            Self::Pipe(_) => &kinds::PIPE,
+            Self::Frames(_) => &kinds::FRAMES,
+            Self::Hogs(_) => &kinds::HOGS,
+        }
+    }
+
+    /// Whether the part ends by itself. One that does not ends with those that do.
+    pub fn is_bounded(&self) -> bool {
+        !matches!(self, Self::Hogs(_))
+    }
+}
+
+impl Messaging {
+    /// The size of a message.
+    pub const MESSAGE_BYTES: usize = 100;
+
+    /// All messages of a full run.
+    pub fn messages(&self) -> u64 {
+        u64::from(self.groups) * u64::from(self.fan) * u64::from(self.fan) * u64::from(self.loops)
+    }
+}
+
+impl Frames {
+    /// The time between two ticks.
+    pub fn period_ns(&self) -> u64 {
+        1_000_000_000 / u64::from(self.fps)
+    }
+
+    /// How many ticks a full run has, at least one.
+    pub fn frames(&self) -> u64 {
+        ((f64::from(self.fps) * self.seconds).round() as u64).max(1)
+    }
+
+    /// The CPU time of one stage of one frame, on an undisturbed CPU. The same seed and frame give
+    /// the same time, whatever happened to other frames.
+    pub fn stage_ns(&self, seed: u64, frame: u64, stage: FrameStage) -> f64 {
+        let mixed = seed ^ frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((stage as u64 + 1) << 56);
+        let varied = 1.0 + self.jitter * (2.0 * fastrand::Rng::with_seed(mixed).f64() - 1.0);
+        self.load * self.period_ns() as f64 * stage.share() * varied
+    }
+}
+
+impl FrameStage {
+    /// All stages, in the order of the pipeline.
+    pub const ALL: [Self; 4] = [Self::Input, Self::Simulate, Self::Render, Self::Present];
+
+    /// The stage's share of a frame's work: the world and its picture are most of it.
+    pub fn share(self) -> f64 {
+        match self {
+            Self::Input | Self::Present => 0.1,
+            Self::Simulate | Self::Render => 0.4,
+        }
+    }
+}
+
+impl Count {
+    /// The number on a machine with this many CPUs.
+    pub fn on(self, cpus: usize) -> usize {
+        match self {
+            Self::Fixed(count) => count as usize,
+            Self::PerCpu(count) => count as usize * cpus,
+        }
+    }
+}

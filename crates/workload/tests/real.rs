@@ -1,0 +1,213 @@
+//! Short real runs. They assert structure and accounts, never speed.
+
+use baton_workload::{Calibration, Report, RunOptions, Workload, run};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Runs one after the other: together they would only crowd each other out.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn run_text(text: &str, options: &RunOptions<'_>) -> Report {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let workload: Workload = text
+        .parse()
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
+    run(&workload, options).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Options with a calibration that asks for little work.
+fn quick() -> RunOptions<'static> {
+    let calibration = Calibration {
+        units_per_ms: 1000.0,
+        spread: 0.0,
+    };
+    RunOptions {
+        calibration: Some(calibration),
+        ..RunOptions::default()
+    }
+}
+
+fn value(report: &Report, part: &str, name: &str) -> f64 {
+    let metric = report.metric(part, name);
+    metric
+        .unwrap_or_else(|| panic!("no {part} {name} in {report}"))
+        .value
+}
+
+/// Runs it and checks what holds for every complete report.
+fn check(text: &str) -> Report {
+    let report = run_text(text, &quick());
+    assert!(report.complete, "{report}");
+    assert!(report.wall_s > 0.0);
+    let parts: Vec<_> = text
+        .split('+')
+        .map(|part| part.split(':').next().unwrap_or(""))
+        .collect();
+    for part in &parts {
+        let primary = report
+            .metrics
+            .iter()
+            .filter(|metric| metric.part == *part && metric.primary);
+        assert_eq!(primary.count(), 1, "{report}");
+    }
+    assert_eq!(
+        report.primary().map(|metric| metric.part.as_str()),
+        parts.first().copied()
+    );
+    for quantiles in &report.histograms {
+        let ordered = [
+            0.0,
+            quantiles.p50,
+            quantiles.p90,
+            quantiles.p99,
+            quantiles.p999,
+            quantiles.max,
+        ];
+        assert!(ordered.is_sorted(), "{report}");
+    }
+    // Numbers may lose their last bit on the way, so the account is compared, not each value.
+    let json = serde_json::to_string(&report).expect("a report is plain data");
+    let reread: Report = serde_json::from_str(&json).expect("it was just written");
+    assert_eq!(reread.metrics.len(), report.metrics.len());
+    assert_eq!(reread.parameters, report.parameters);
+    report
+}
+
+#[test]
+fn messaging_delivers_all() {
+    for threads in ["yes", "no"] {
+        let report = check(&format!(
+            "messaging:groups=2,loops=5,fan=3,threads={threads}"
+        ));
+        assert_eq!(value(&report, "messaging", "messages"), 90.0);
+        assert!(value(&report, "messaging", "time_s") > 0.0);
+    }
+}
+
+#[test]
+fn pipe_measures_each_round() {
+    for threads in ["yes", "no"] {
+        let report = check(&format!("pipe:rounds=100,threads={threads}"));
+        let trips = &report.histograms[0];
+        assert_eq!((trips.name.as_str(), trips.count), ("round_trip", 100));
+        assert!(trips.p50 > 0.0);
+    }
+}
+
+#[test]
+fn frames_account_for_every_tick() {
+    // The second is far too much for any CPU: the calibration claims ten thousand times as much.
+    let report = check("frames:fps=100,seconds=0.3");
+    let heavy = Calibration {
+        units_per_ms: 1e7,
+        spread: 0.0,
+    };
+    let options = RunOptions {
+        calibration: Some(heavy),
+        ..RunOptions::default()
+    };
+    let overloaded = run_text("frames:fps=100,load=0.01,seconds=0.3", &options);
+    for report in [report, overloaded] {
+        let value = |name| value(&report, "frames", name);
+        assert_eq!(value("frames"), 30.0);
+        assert_eq!(value("on_time") + value("missed"), 30.0);
+        assert!(value("dropped") <= value("missed"));
+        let times = report
+            .histograms
+            .iter()
+            .find(|quantiles| quantiles.name == "frame_time");
+        assert_eq!(times.map(|quantiles| quantiles.count), Some(30));
+        assert!(report.complete, "{report}");
+    }
+}
+
+#[test]
+fn hogs_work_for_their_time() {
+    let report = check("hogs:count=2,seconds=0.2");
+    assert!(value(&report, "hogs", "work_per_s") > 0.0);
+    assert!(report.wall_s >= 0.2);
+    assert!(value(&report, "hogs", "gap_p99_ms") <= value(&report, "hogs", "max_gap_ms"));
+}
+
+#[test]
+fn combinations_report_all_parts() {
+    let report = check("pipe:rounds=50+hogs:count=2");
+    assert!(value(&report, "hogs", "work_per_s") > 0.0);
+    check("messaging:groups=1,loops=2,fan=2,threads=no+pipe:rounds=20,threads=no+hogs:count=1");
+    check("frames:seconds=0.1+messaging:groups=1,loops=2,fan=2");
+}
+
+#[test]
+fn a_duration_replaces_that_of_timed_parts() {
+    let options = RunOptions {
+        duration: Some(Duration::from_millis(100)),
+        ..quick()
+    };
+    let report = run_text("frames:fps=100", &options);
+    assert_eq!(value(&report, "frames", "frames"), 10.0);
+    assert_eq!(report.workload, "frames:fps=100,seconds=0.1");
+}
+
+#[test]
+fn a_limit_ends_what_would_go_on() {
+    let endless = [
+        "pipe:rounds=100000000",
+        "pipe:rounds=100000000,threads=no",
+        "messaging:loops=10000000,fan=2",
+        "messaging:loops=10000000,fan=2,threads=no",
+        "frames:seconds=1000",
+        "hogs:seconds=1000",
+    ];
+    for text in endless {
+        let options = RunOptions {
+            time_limit: Duration::from_millis(100),
+            ..quick()
+        };
+        let report = run_text(text, &options);
+        assert!(!report.complete && report.notes.len() == 2, "{report}");
+        assert!(
+            report.primary().is_some_and(|metric| metric.value > 0.0),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn a_stop_ends_it_too() {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(100));
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let report = run_text(
+            "pipe:rounds=100000000+hogs",
+            &RunOptions {
+                stop: &stop,
+                ..quick()
+            },
+        );
+        assert!(!report.complete, "{report}");
+        // A run that is stopped from the start still answers.
+        let report = run_text(
+            "messaging+hogs",
+            &RunOptions {
+                stop: &stop,
+                ..quick()
+            },
+        );
+        assert!(!report.complete, "{report}");
+    });
+}
+
+#[test]
+fn too_many_descriptors_is_an_error_with_a_remedy() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let workload: Workload = "messaging:groups=1000,fan=100+hogs".parse().expect("valid");
+    let error = run(&workload, &quick())
+        .expect_err("needs 200000 descriptors")
+        .to_string();
+    assert!(error.contains("ulimit -n"), "{error}");
+}
