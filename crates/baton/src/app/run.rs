@@ -1,0 +1,126 @@
+//! `run`: a policy on this machine's kernel.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{Failure, duration};
+use crate::Policy;
+
+/// How to run a policy.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RunArgs {
+    /// How long, such as 30s, 5m or 2h; without, until Ctrl-C
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Seed of the policy's randomness
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Set a parameter of the policy; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub params: Vec<(String, String)>,
+    /// Record events and decisions, for replay
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Print the counters and latencies at the end
+    #[arg(long)]
+    pub stats: bool,
+    /// Print the end's report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads `name=value`.
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is no parameter: write NAME=VALUE")),
+    }
+}
+
+/// Schedules this machine by the policy until its time is over or a signal comes,
+/// and prints what happened.
+///
+/// # Errors
+/// What the machine lacks, what the policy refused, or that the kernel took the
+/// machine back.
+#[cfg(feature = "kernel")]
+pub fn run<P: Policy>(args: &RunArgs) -> Result<(), Failure> {
+    use super::Code;
+    use baton_kernel::{RunConfig, RunReport};
+
+    let config = RunConfig {
+        seed: args.seed,
+        params: args.params.clone(),
+        duration: args.duration,
+        log: args.log.clone(),
+        ..RunConfig::default()
+    };
+    let until = match args.duration {
+        Some(duration) => format!("for {} s", duration.as_secs_f64()),
+        None => "until Ctrl-C".to_owned(),
+    };
+    let mut on_attached = || {
+        if !args.json {
+            eprintln!("{} schedules this machine {until}", P::NAME);
+        }
+    };
+    let report: RunReport = baton_kernel::run::<P>(&config, &mut on_attached)?;
+    if args.json {
+        let text = serde_json::to_string(&report)
+            .map_err(|error| Failure::new(Code::Failure, error.to_string()))?;
+        println!("{text}");
+    } else if args.stats {
+        println!("{report}");
+    } else {
+        eprintln!("{} ended after {:.1} s: {}", report.policy, report.wall_s, report.exit);
+    }
+    if report.exit.is_ejection() {
+        let message = format!("{}: {}; the kernel's own scheduler is back", P::NAME, report.exit);
+        return Err(Failure::new(Code::Ejected, message));
+    }
+    Ok(())
+}
+
+/// Without the feature `kernel` there is nothing to run on.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "kernel"))]
+pub fn run<P: Policy>(_: &RunArgs) -> Result<(), Failure> {
+    let message = format!(
+        "this program was built without the kernel backend, so {} cannot run here: build it with \
+         the feature `kernel`",
+        P::NAME
+    );
+    Err(Failure::new(super::Code::NotBuilt, message))
+}
+
+#[cfg(feature = "kernel")]
+impl From<baton_kernel::Error> for Failure {
+    fn from(error: baton_kernel::Error) -> Self {
+        use super::Code;
+        use baton_kernel::Error as E;
+        let code = match &error {
+            E::NotRoot => Code::NoRoot,
+            E::NoSchedExt { .. } | E::NoBtf { .. } | E::DefectiveBtf { .. } => Code::NoSchedExt,
+            E::Busy { .. } => Code::Busy,
+            E::Machine(_) => Code::Machine,
+            E::Setup(_) => Code::BadParameter,
+            E::Panicked(_) => Code::Panicked,
+            E::Log { .. } => Code::Io,
+            _ => Code::Failure,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameter;
+
+    #[test]
+    fn parameters() {
+        assert_eq!(parameter("slice_us=5"), Ok(("slice_us".into(), "5".into())));
+        assert_eq!(parameter("x="), Ok(("x".into(), String::new())));
+        assert!(parameter("slice").is_err() && parameter("=5").is_err());
+    }
+}
