@@ -12,12 +12,14 @@ pub struct Calibration {
     /// Units of [`compute`] per millisecond: the median of several runs.
     pub units_per_ms: f64,
     /// The distance between the fastest and the slowest of these runs, as a share of the median.
-    /// Much more than 0.1 means that the machine was not quiet.
+    /// Above 0.2 the machine was not quiet, and reports say so.
     pub spread: f64,
 }
 
 const RUNS: usize = 9;
 const RUN_NS: u64 = 10_000_000;
+/// More than this means that something else ran.
+const SPREAD_MAX: f64 = 0.2;
 const STEPS_PER_UNIT: u64 = 32;
 
 impl Calibration {
@@ -37,6 +39,14 @@ impl Calibration {
             units_per_ms: median,
             spread: (rates[RUNS - 1] - rates[0]) / median,
         }
+    }
+
+    /// What a reader must know if the machine was not quiet.
+    pub(crate) fn note(&self) -> Option<String> {
+        (self.spread > SPREAD_MAX).then(|| {
+            let percent = self.spread * 100.0;
+            format!("the calibration spread by {percent:.0} %: the machine was not quiet before")
+        })
     }
 
     /// The units that take this long on an undisturbed CPU; at least one.
@@ -84,5 +94,14 @@ mod tests {
         };
         assert_eq!(fixed.units(2e6), 1000);
         assert_eq!(fixed.units(0.0), 1);
+        assert_eq!(fixed.note(), None);
+        assert!(
+            Calibration {
+                spread: 0.3,
+                ..fixed
+            }
+            .note()
+            .is_some()
+        );
     }
 }

@@ -8,11 +8,14 @@
 //! - [`run`] makes the parts real, measures them and returns a [`Report`].
 //! - [`Calibration`] tells how much work a CPU does here, so that a load means the same on a slow
 //!   machine as on a fast one.
+//! - [`chaos`] disturbs the scheduler in every way user space can, while witnesses measure how long
+//!   anyone had to wait.
 //! - [`stop`] turns SIGINT and SIGTERM into the flag that ends a run in good order.
 //!
 //! Nothing here knows which scheduler runs: a workload is the same under any of them.
 
 pub mod calibration;
+pub mod chaos;
 mod error;
 mod histogram;
 mod kinds;

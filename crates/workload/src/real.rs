@@ -229,6 +229,7 @@ fn compile(
     mut notes: Vec<String>,
     wall_s: f64,
 ) -> Report {
+    notes.extend(calibration.note());
     let complete = reports.iter().all(|report| report.unfinished.is_none());
     let (mut metrics, mut histograms) = (Vec::new(), Vec::new());
     for (part, report) in workload.parts().iter().zip(reports) {

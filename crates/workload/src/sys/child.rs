@@ -20,8 +20,8 @@ impl Child {
     /// Forks a process that is called `name`, runs `work` and exits with the code it returns.
     ///
     /// The process keeps only the standard descriptors and those in `keep`, so that it holds no
-    /// other task's socket or pipe open. It dies with the thread that called this, and with
-    /// SIGINT and SIGTERM. `work` runs in a copy of a process that may have had other threads,
+    /// other task's socket or pipe open. It ignores SIGINT and SIGTERM, which a terminal sends to
+    /// both: the parent ends it, and it dies with the thread that called this. `work` runs in a copy of a process that may have had other threads,
     /// whose locks may be held for ever: it must not allocate, print or lock.
     pub(crate) fn fork(
         name: &CStr,
@@ -115,8 +115,8 @@ fn enter(name: &CStr, keep: &[RawFd], parent: i32) {
     // SAFETY: async-signal-safe calls with valid arguments. An error of any is no reason to stop:
     // old kernels lack close_range, and then only the descriptors stay open.
     unsafe {
-        libc::signal(libc::SIGINT, libc::SIG_DFL);
-        libc::signal(libc::SIGTERM, libc::SIG_DFL);
+        libc::signal(libc::SIGINT, libc::SIG_IGN);
+        libc::signal(libc::SIGTERM, libc::SIG_IGN);
         libc::prctl(libc::PR_SET_NAME, name.as_ptr());
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         // The parent may have ended before that call.

@@ -26,12 +26,6 @@ pub(crate) fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
-/// Whether this process may do what only root may.
-pub(crate) fn is_root() -> bool {
-    // SAFETY: takes nothing and cannot fail.
-    unsafe { libc::geteuid() == 0 }
-}
-
 /// The CPUs that the calling thread may use, in ascending order.
 pub(crate) fn allowed_cpus() -> Vec<usize> {
     let mut mask = [0_u64; WORDS];
