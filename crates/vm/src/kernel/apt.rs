@@ -1,0 +1,174 @@
+//! apt with a state, cache and configuration of its own: nothing is installed, root is not needed,
+//! and the machine's own package lists stay as they are.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use super::{cache::cache_error, sources::Source};
+use crate::Error;
+
+/// apt's files below Baton's cache.
+pub(super) struct Apt {
+    dir: PathBuf,
+    mirror: String,
+}
+
+impl Apt {
+    /// Writes the configuration for `suite` at `source`.
+    pub(super) fn prepare(cache: &Path, source: &Source, suite: &str) -> Result<Self, Error> {
+        let dir = cache.join("apt");
+        let prepare = || {
+            for part in ["state/lists/partial", "cache/archives/partial", "download"] {
+                std::fs::create_dir_all(dir.join(part))?;
+            }
+            std::fs::write(dir.join("status"), "")?;
+            let signed = source.keyring.as_ref();
+            let signed = signed
+                .map(|key| format!("[signed-by={}] ", key.display()))
+                .unwrap_or_default();
+            std::fs::write(
+                dir.join("sources.list"),
+                format!("deb {signed}{} {suite} main\n", source.mirror),
+            )?;
+            std::fs::write(
+                dir.join("apt.conf"),
+                configuration(&dir, &machine_acquire_options()),
+            )
+        };
+        prepare().map_err(cache_error(&dir))?;
+        Ok(Self {
+            dir,
+            mirror: source.mirror.clone(),
+        })
+    }
+
+    /// Reads the mirror's list of packages.
+    pub(super) fn update(&self) -> Result<(), Error> {
+        let output = self.run("apt-get", &["update", "-q"])?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        // apt-get update is content with an archive that it could not reach.
+        let failed = complaint
+            .lines()
+            .any(|line| line.starts_with("E:") || line.contains("Failed to fetch"));
+        if output.status.success() && !failed {
+            Ok(())
+        } else {
+            Err(self.failure(&complaint))
+        }
+    }
+
+    /// Names of the packages that match the regular expression `pattern`.
+    pub(super) fn search(&self, pattern: &str) -> Result<Vec<String>, Error> {
+        let output = self.run("apt-cache", &["search", "--names-only", pattern])?;
+        if !output.status.success() {
+            return Err(self.failure(&String::from_utf8_lossy(&output.stderr)));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text
+            .lines()
+            .filter_map(|line| Some(line.split(" - ").next()?.trim().into()))
+            .collect())
+    }
+
+    /// Downloads a package, checked by apt against the archive's signed lists, and returns its path.
+    pub(super) fn download(&self, package: &str) -> Result<PathBuf, Error> {
+        let dir = self.dir.join("download");
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).map_err(cache_error(&dir))?;
+        let output = self.run("apt-get", &["download", "-q", package])?;
+        let deb = std::fs::read_dir(&dir).ok().and_then(|entries| {
+            let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+            paths.find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        });
+        deb.filter(|_| output.status.success())
+            .ok_or_else(|| self.failure(&String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Removes what was downloaded.
+    pub(super) fn clean(&self) {
+        let _ = std::fs::remove_dir_all(self.dir.join("download"));
+    }
+
+    fn run(&self, tool: &str, args: &[&str]) -> Result<Output, Error> {
+        Command::new(tool)
+            .args(args)
+            .env("APT_CONFIG", self.dir.join("apt.conf"))
+            .env("LC_ALL", "C")
+            .current_dir(self.dir.join("download"))
+            .output()
+            .map_err(|_| Error::MissingTool {
+                tool: tool.into(),
+                package: "apt",
+            })
+    }
+
+    fn failure(&self, complaint: &str) -> Error {
+        let first = complaint
+            .lines()
+            .find(|line| line.starts_with("E:"))
+            .or_else(|| complaint.lines().find(|line| !line.trim().is_empty()))
+            .unwrap_or("apt failed and said nothing");
+        let problem = first
+            .trim_start_matches("E:")
+            .trim()
+            .trim_end_matches('.')
+            .to_owned();
+        let cached = super::cached_kernels()
+            .into_iter()
+            .map(|kernel| kernel.release)
+            .collect();
+        Error::Fetch {
+            mirror: self.mirror.clone(),
+            problem,
+            cached,
+        }
+    }
+}
+
+/// What the machine's administrator says about fetching, such as a proxy. The rest of its
+/// configuration stays out: it may have hooks that act on the machine's own lists.
+fn machine_acquire_options() -> Vec<String> {
+    let Ok(output) = Command::new("apt-config").arg("dump").output() else {
+        return Vec::new();
+    };
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter(|line| line.starts_with("Acquire::") && !line.contains("IndexTargets"))
+        .map(Into::into)
+        .collect()
+}
+
+/// apt reads this file first; it leads away from all the others.
+fn configuration(dir: &Path, acquire: &[String]) -> String {
+    let dir = dir.display();
+    let own = format!(
+        "Dir::State \"{dir}/state\";\n\
+         Dir::State::status \"{dir}/status\";\n\
+         Dir::Cache \"{dir}/cache\";\n\
+         Dir::Etc::sourcelist \"{dir}/sources.list\";\n\
+         Dir::Etc::sourceparts \"/dev/null\";\n\
+         Dir::Etc::main \"/dev/null\";\n\
+         Dir::Etc::parts \"/dev/null\";\n\
+         Dir::Etc::preferences \"/dev/null\";\n\
+         Dir::Etc::preferencesparts \"/dev/null\";\n\
+         APT::Sandbox::User \"\";\n\
+         Acquire::Languages \"none\";\n\
+         Acquire::Retries \"2\";\n"
+    );
+    acquire.iter().fold(own, |text, line| text + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_machine_but_how_to_fetch() {
+        let proxy = "Acquire::http::Proxy \"http://proxy.example:3128/\";".to_owned();
+        let text = configuration(Path::new("/c/apt"), &[proxy]);
+        assert!(text.contains("Dir::State \"/c/apt/state\";\n"));
+        assert!(text.ends_with("Acquire::http::Proxy \"http://proxy.example:3128/\";\n"));
+    }
+}
