@@ -11,7 +11,7 @@ use std::hint::black_box;
 pub struct Calibration {
     /// Units of [`compute`] per millisecond: the median of several runs.
     pub units_per_ms: f64,
-    /// The distance between the fastest and the slowest of these runs, as a share of the median.
+    /// The distance between the quartiles of these runs, as a share of the median.
     /// Above 0.2 the machine was not quiet, and reports say so.
     pub spread: f64,
 }
@@ -37,7 +37,7 @@ impl Calibration {
         let median = rates[RUNS / 2];
         Self {
             units_per_ms: median,
-            spread: (rates[RUNS - 1] - rates[0]) / median,
+            spread: (rates[3 * RUNS / 4] - rates[RUNS / 4]) / median,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Victims, processes that compute, sleep and yield, are moved between CPUs, nice values, classes
 //! and cgroups; storms of short-lived children come and go; CPUs go offline and return. Meanwhile
-//! witnesses run, which nobody slows down by right: spinning ones notice how long they were kept
+//! witnesses run, which nobody may slow down for long by right: spinning ones notice how long they were kept
 //! off a CPU, sleeping ones how late they were woken. One spinning witness is pinned to each CPU,
 //! so that a scheduler which forgets a single queue is found out.
 //!

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// The cgroups below our own one.
 const CHILDREN: usize = 4;
+/// The default, which is also the witnesses' own: above it they would wait by right.
+const WEIGHT_MAX: u32 = 100;
 /// A cgroup whose last process has just ended can be busy for a moment.
 const REMOVE_TRIES: u32 = 100;
 const REMOVE_PAUSE: Duration = Duration::from_millis(10);
@@ -99,7 +101,7 @@ impl Cgroups {
                     let _ = fs::remove_dir(&brief);
                 }
                 _ if self.weights => {
-                    let weight = 10_u32.pow(random.u32(0..=4));
+                    let weight = random.u32(1..=WEIGHT_MAX);
                     let file = self.children[child].join("cpu.weight");
                     count(
                         Disturbance::CgroupWeight,

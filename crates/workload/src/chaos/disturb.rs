@@ -1,4 +1,8 @@
 //! Changes where, how much and in which class tasks may run.
+//!
+//! A witness that waits must never do so by right. Therefore at most one victim at a time is in a
+//! real-time class and one has a negative nice value, and each computes for at most a third of the
+//! time: wherever they meet, a third of that CPU is left.
 
 use super::Scene;
 use super::tally::Disturbance;
@@ -39,12 +43,22 @@ pub(super) fn affinities(scene: &Scene<'_>, pids: &[i32]) {
     }
 }
 
-/// Gives victims random nice values.
+/// Gives victims random nice values, a negative one to one victim at a time.
 pub(super) fn nice_values(scene: &Scene<'_>, pids: &[i32]) {
     let mut random = scene.random(3);
+    let mut favoured: Option<i32> = None;
     while !scene.is_calm() {
         let victim = pids[random.usize(..pids.len())];
-        let result = sched::set_nice(victim, random.i32(-20..=19));
+        let nice = random.i32(-20..=19);
+        if let Some(former) = favoured.take_if(|former| nice < 0 || *former == victim) {
+            scene
+                .tallies
+                .count(Disturbance::Nice, &sched::set_nice(former, 0));
+        }
+        let result = sched::set_nice(victim, nice);
+        if nice < 0 && result.is_ok() {
+            favoured = Some(victim);
+        }
         scene.tallies.count(Disturbance::Nice, &result);
         scene.pause(Duration::from_micros(random.u64(500..10_000)));
     }
@@ -61,8 +75,7 @@ const CLASSES: [(Class, Disturbance); 6] = [
 /// How many of these are not real-time classes.
 const ORDINARY: usize = 4;
 
-/// Puts victims into random classes. At most one is in a real-time class at any time: two would
-/// have the right to a whole CPU, and a witness pinned there would wait by right.
+/// Puts victims into random classes, into a real-time one only one victim at a time.
 pub(super) fn classes(scene: &Scene<'_>, pids: &[i32]) {
     let mut random = scene.random(4);
     let mut realtime: Option<i32> = None;

@@ -36,6 +36,8 @@ pub struct WitnessReport {
     pub max_ms: f64,
     /// When the longest ended, in seconds from the start.
     pub max_at_s: f64,
+    /// What a hypervisor took from a spinning witness, in milliseconds; in no gap.
+    pub stolen_ms: f64,
 }
 
 /// What a run of chaos did and found.
@@ -119,6 +121,7 @@ pub(super) fn compile(
             p99_ms: millis(found.waits.quantile_ns(0.99)),
             max_ms: millis(found.waits.max_ns()),
             max_at_s: seconds(found.max_at_ns.saturating_sub(scene.start_ns)),
+            stolen_ms: millis(found.stolen_ns),
         }
     });
     ChaosReport {
@@ -154,7 +157,15 @@ impl fmt::Display for ChaosReport {
         }));
         f.write_str(&table(&rows, &[false, true, true]))?;
         writeln!(f)?;
-        let head = ["witness", "measures", "count", "p99 ms", "max ms", "at s"];
+        let head = [
+            "witness",
+            "measures",
+            "count",
+            "p99 ms",
+            "max ms",
+            "at s",
+            "stolen ms",
+        ];
         let mut rows = vec![head.map(str::to_owned)];
         rows.extend(self.witnesses.iter().map(|witness| {
             [
@@ -164,9 +175,10 @@ impl fmt::Display for ChaosReport {
                 number(witness.p99_ms),
                 number(witness.max_ms),
                 number(witness.max_at_s),
+                number(witness.stolen_ms),
             ]
         }));
-        f.write_str(&table(&rows, &[false, false, true, true, true, true]))?;
+        f.write_str(&table(&rows, &[false, false, true, true, true, true, true]))?;
         for note in &self.notes {
             writeln!(f, "\nnote: {note}")?;
         }
@@ -199,6 +211,7 @@ mod tests {
                 p99_ms: 12.5,
                 max_ms: 31.25,
                 max_at_s: 3.0,
+                stolen_ms: 0.0,
             }],
             calibration: Calibration {
                 units_per_ms: 9000.0,
@@ -212,8 +225,8 @@ chaos with seed 7, 10.02 s; longest gap 31.25 ms, latest wakeup 4.500 ms
 disturbance  done  refused
 affinity     1234        1
 
-witness      measures  count  p99 ms  max ms  at s
-pinned-cpu1  gap          99   12.50   31.25     3
+witness      measures  count  p99 ms  max ms  at s  stolen ms
+pinned-cpu1  gap          99   12.50   31.25     3          0
 
 note: no hotplug: not asked for
 ";

@@ -11,8 +11,8 @@ use crate::sys::child::Child;
 use crate::sys::{clock, sched};
 use std::time::Duration;
 
-/// The longest a victim computes at a stretch. It then sleeps at least as long, so that one in a
-/// real-time class takes at most half of one CPU: others must wait for it, but not for ever.
+/// The longest a victim computes at a stretch. It then sleeps at least twice as long, so that one
+/// in a real-time class takes at most a third of a CPU: others wait for it, but not for ever.
 const BURST_MAX_US: u64 = 5000;
 /// The most children of one storm.
 const STORM_MAX: usize = 24;
@@ -41,7 +41,7 @@ fn live(mut random: fastrand::Rng, calibration: &Calibration) -> i32 {
             compute_for(Duration::from_micros(burst_us), calibration);
         }
         clock::sleep(Duration::from_micros(
-            burst_us + random.u64(50..=BURST_MAX_US),
+            2 * burst_us + random.u64(50..=BURST_MAX_US),
         ));
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Testimony {
     pub(super) waits: Durations,
     /// When the longest one ended.
     pub(super) max_at_ns: u64,
+    /// What a hypervisor took.
+    pub(super) stolen_ns: u64,
 }
 
 impl Duty {
@@ -75,6 +77,7 @@ fn spin(scene: &Scene<'_>, duty: Duty, each: impl FnMut()) -> Testimony {
         duty,
         waits: found.gaps,
         max_at_ns: found.max_at_ns,
+        stolen_ns: found.stolen_ns,
     }
 }
 
@@ -84,6 +87,7 @@ fn sleep(scene: &Scene<'_>) -> Testimony {
         duty: Duty::Sleep,
         waits: Durations::new(),
         max_at_ns: 0,
+        stolen_ns: 0,
     };
     let mut max_ns = 0;
     while !scene.end.load(Ordering::Relaxed) {

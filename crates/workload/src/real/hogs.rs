@@ -59,10 +59,11 @@ fn spin(context: &Context<'_>, still_to_come: &AtomicUsize) -> Option<(u64, Gaps
 fn report(found: &[Option<(u64, Gaps)>], context: &Context<'_>) -> PartReport {
     let mut report = PartReport::new(PART);
     let mut gaps = Durations::new();
-    let (mut units_per_s, mut max_ns) = (0.0, 0);
+    let (mut units_per_s, mut max_ns, mut stolen_ns) = (0.0, 0, 0);
     for (start_ns, hog) in found.iter().flatten() {
         units_per_s += hog.units as f64 / seconds((hog.end_ns - start_ns).max(1));
         max_ns = max_ns.max(hog.gaps.max_ns());
+        stolen_ns += hog.stolen_ns;
         gaps.add(&hog.gaps);
     }
     report.metric("work_per_s", "units/s", units_per_s, Better::Higher);
@@ -73,6 +74,8 @@ fn report(found: &[Option<(u64, Gaps)>], context: &Context<'_>) -> PartReport {
         millis(gaps.quantile_ns(0.99)),
         Better::Lower,
     );
+    // Not the scheduler's doing, but a reader of the other figures must know.
+    report.metric("stolen_ms", "ms", millis(stolen_ns), Better::Lower);
     report.histogram("gap", &gaps);
     if found.iter().any(Option::is_none) {
         report.unfinished = Some("not started".to_owned());
