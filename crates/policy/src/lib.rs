@@ -22,6 +22,8 @@ mod cpuset;
 mod decision;
 mod driver;
 mod event;
+#[cfg(feature = "log")]
+pub mod log;
 mod machine;
 mod options;
 mod policy;
