@@ -64,7 +64,7 @@ pub enum Error {
         /// Kernels that are in the cache and would do without a network.
         cached: Vec<String>,
     },
-    /// The archive has no kernel with sched_ext at all.
+    /// The archive has no kernel with `sched_ext` at all.
     #[error(
         "{mirror} has no {flavour} kernel with sched_ext in {suite}: give a kernel's path \
          (--kernel /path/vmlinuz)"
@@ -154,9 +154,9 @@ pub enum Error {
         console: String,
     },
     /// The guest's kernel died.
-    #[error("the guest's kernel panicked{}", console_tail(console))]
+    #[error("the guest's kernel panicked:\n{console}")]
     Panic {
-        /// Last lines of the kernel's console.
+        /// The kernel's report, from its first sign of trouble.
         console: String,
     },
     /// The VM ended while the command ran, without a panic.
@@ -217,6 +217,8 @@ impl Error {
             Self::Panic { .. } => 123,
             Self::Interrupted(signal) => 128u8.saturating_add(u8::try_from(*signal).unwrap_or(127)),
             Self::CommandNotFound { .. } => 127,
+            // As if SIGPIPE had ended the program, which is what `| head` expects.
+            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 141,
             _ => 125,
         }
     }

@@ -1,4 +1,4 @@
-//! Runs a command in a virtual machine with a sched_ext kernel, with no image to prepare and no root.
+//! Runs a command in a virtual machine with a `sched_ext` kernel, with no image to prepare and no root.
 //!
 //! The host's side, in the order in which a run goes through it:
 //! - `kernel` finds a kernel: a file, the host's own, or a Debian package unpacked into the cache;

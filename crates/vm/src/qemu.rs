@@ -107,7 +107,7 @@ pub(crate) fn arguments(
     match accel {
         Accel::Kvm => {
             add("-accel", "kvm".into());
-            add("-cpu", "host".into());
+            add("-cpu", host_cpu().into());
         }
         Accel::Tcg => {
             add("-accel", "tcg,thread=multi".into());
@@ -117,9 +117,10 @@ pub(crate) fn arguments(
     add(
         "-smp",
         format!(
-            "{},sockets={},dies={},cores={},threads={}",
+            "{},sockets={},{}={},cores={},threads={}",
             machine.cpu_count(),
             machine.sockets,
+            cache_level(),
             machine.llcs_per_socket,
             machine.cores_per_llc,
             machine.threads_per_core
@@ -163,6 +164,24 @@ pub(crate) fn arguments(
         );
     }
     args
+}
+
+/// The level of QEMU's topology that shares a last-level cache.
+fn cache_level() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "clusters",
+        _ => "dies",
+    }
+}
+
+/// The host's processor. AMD's needs a feature bit more to tell siblings, and Intel's has no such bit.
+fn host_cpu() -> &'static str {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if info.contains("AuthenticAMD") {
+        "host,topoext=on"
+    } else {
+        "host"
+    }
 }
 
 /// Everything that can be emulated, but for page tables of five levels: each miss of the translation

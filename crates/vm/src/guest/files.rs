@@ -11,7 +11,7 @@ use crate::protocol::{Config, port};
 
 /// Files up to this size are read whole, as those of /proc and /sys tell a wrong size.
 const WHOLE_BYTES: u64 = 8 << 20;
-/// Directories nest less deeply than this; deeper means a cycle of links.
+/// Directories nest less deeply than this.
 const MAX_DEPTH: u32 = 64;
 
 /// Sends what the host asked for. Returns the stream's length and what does not exist.
@@ -62,15 +62,21 @@ fn add(
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             let (path, name) = (entry.path(), name.join(entry.file_name()));
-            // A link to nowhere, or a file that is gone meanwhile.
-            if path.exists() {
+            let Ok(data) = path.metadata() else { continue }; // a link to nowhere
+            // Links to directories make cycles, in /sys above all; links to files are followed.
+            let is_link_to_dir = data.is_dir() && path.is_symlink();
+            // Some files of /sys can only be written, or answer with an error.
+            let is_unreadable = data.is_file() && !is_readable(&path);
+            if !is_link_to_dir && !is_unreadable {
                 add(builder, &path, &name, depth + 1)?;
             }
         }
     } else if data.is_file() {
         let mut file = File::open(path)?;
         let mut start = Vec::new();
-        Read::by_ref(&mut file).take(WHOLE_BYTES).read_to_end(&mut start)?;
+        Read::by_ref(&mut file)
+            .take(WHOLE_BYTES)
+            .read_to_end(&mut start)?;
         if (start.len() as u64) < WHOLE_BYTES {
             header.set_size(start.len() as u64);
             builder.append_data(&mut header, name, start.as_slice())?;
@@ -81,6 +87,12 @@ fn add(
         }
     }
     Ok(())
+}
+
+fn is_readable(path: &Path) -> bool {
+    File::open(path)
+        .and_then(|mut file| file.read(&mut [0]))
+        .is_ok()
 }
 
 struct Counting<W> {

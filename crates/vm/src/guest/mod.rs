@@ -33,7 +33,7 @@ use crate::protocol::{self, CONFIG_PATH, Config, FromGuest, FromHost, port};
 
 /// How long the host may take to read the rest before the guest powers off by itself.
 const BYE_PATIENCE: Duration = Duration::from_secs(60);
-/// How long output may still come once all processes are gone.
+/// How long output may still come when a process resists its end.
 const PIPE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the kernel may take to put a scheduler away.
 const SCHEDULER_PATIENCE: Duration = Duration::from_secs(2);
@@ -117,11 +117,11 @@ fn attend(control: &mut File) -> Result<(), Problem> {
         }
     };
     drop(complaint);
-    processes::end_all();
+    let all_gone = processes::end_all();
     wait_for_scheduler_end();
 
-    let stdout_bytes = stdout.finish();
-    let stderr_bytes = stderr.finish();
+    let stdout_bytes = stdout.finish(all_gone);
+    let stderr_bytes = stderr.finish(all_gone);
     let (files_bytes, missing) = files::send(&config)?;
     send(
         control,
@@ -200,10 +200,14 @@ impl Pump {
         Self { count, ended }
     }
 
-    /// Waits for the end of the output and returns its length. A process that cannot be killed may
-    /// hold the pipe; it is not waited for without end.
-    fn finish(self) -> u64 {
-        let _ = self.ended.recv_timeout(PIPE_PATIENCE);
+    /// Waits for the end of the output and returns its length. The host may be slow to read, so the
+    /// wait has no end of its own; but a process that cannot be killed may hold the pipe.
+    fn finish(self, all_gone: bool) -> u64 {
+        let _ = if all_gone {
+            self.ended.recv().ok()
+        } else {
+            self.ended.recv_timeout(PIPE_PATIENCE).ok()
+        };
         self.count.load(Ordering::Acquire)
     }
 }

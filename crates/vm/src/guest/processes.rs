@@ -73,12 +73,14 @@ pub(super) fn wait_for(pid: Pid) -> i32 {
     }
 }
 
-/// Ends every process but this one: politely, so that a scheduler can detach, then not.
-pub(super) fn end_all() {
-    if signal_all(Signal::SIGTERM) && !reap_all(GRACE) {
-        signal_all(Signal::SIGKILL);
-        reap_all(KILL_PATIENCE);
+/// Ends every process but this one: politely, so that a scheduler can detach, then not. Returns
+/// whether all are gone.
+pub(super) fn end_all() -> bool {
+    if !signal_all(Signal::SIGTERM) || reap_all(GRACE) {
+        return true;
     }
+    signal_all(Signal::SIGKILL);
+    reap_all(KILL_PATIENCE)
 }
 
 /// Whether there was a process to signal. Stopped ones are woken to see it.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::Error;
 
-/// Directories in a packed directory nest less deeply than this; deeper means a cycle of links.
+/// Directories in a packed directory nest less deeply than this.
 const MAX_DEPTH: u32 = 64;
 /// Interpreters of interpreters end somewhere.
 const MAX_INTERPRETERS: u32 = 4;
@@ -145,7 +145,14 @@ impl Tree {
         for entry in entries {
             let (path, guest) = (entry.path(), guest.join(entry.file_name()));
             let Ok(data) = path.metadata() else { continue }; // a dangling link
-            if data.is_dir() {
+            if data.is_dir() && path.is_symlink() {
+                // Kept as it is: to follow it may lead in circles.
+                let target = std::fs::read_link(&path).map_err(pack_error(&path))?;
+                self.link(
+                    &guest_name(&guest).to_string_lossy(),
+                    &target.to_string_lossy(),
+                );
+            } else if data.is_dir() {
                 self.pack_dir(&path, &guest, depth + 1)?;
             } else if data.is_file() {
                 // In a directory, files of other systems may lie about: their libraries are not missed.
@@ -297,10 +304,18 @@ mod tests {
         std::fs::create_dir(dir.path().join("a")).unwrap();
         std::fs::write(dir.path().join("a/run"), "#!/bin/sh\n").unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("a/dangling")).unwrap();
+        std::os::unix::fs::symlink("..", dir.path().join("a/up")).unwrap();
         let mut tree = Tree::new();
         tree.pack(dir.path(), Path::new("/opt/x")).unwrap();
         let names = names(&tree);
-        for name in ["opt", "opt/x", "opt/x/a", "opt/x/a/run", "usr/bin/sh"] {
+        for name in [
+            "opt",
+            "opt/x",
+            "opt/x/a",
+            "opt/x/a/run",
+            "opt/x/a/up",
+            "usr/bin/sh",
+        ] {
             assert!(names.contains(&name.into()), "{name} not in {names:?}");
         }
         assert!(!names.contains(&"opt/x/a/dangling".into()));

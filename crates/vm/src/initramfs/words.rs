@@ -37,14 +37,14 @@ pub(crate) fn programs(argv: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     from_words(argv.iter().map(String::as_str), &mut found);
     for (shell, rest) in argv.iter().zip(1..) {
-        if is_in(SHELLS, shell) {
-            for script in argv[rest..]
-                .iter()
-                .filter(|word| !word.starts_with('-'))
-                .take(1)
-            {
-                from_script(script, &mut found);
-            }
+        // The script follows the option -c, which may be one of several letters.
+        let is_flag = |word: &&String| {
+            word.starts_with('-') && !word.starts_with("--") && word.ends_with('c')
+        };
+        if is_in(SHELLS, shell)
+            && let Some(script) = argv[rest..].iter().skip_while(|word| !is_flag(word)).nth(1)
+        {
+            from_script(script, &mut found);
         }
     }
     found
@@ -101,6 +101,7 @@ mod tests {
             &["sh", "-c", "A=1 perf stat x | tee log; exit 3"],
             &["sh", "perf", "stat", "x", "tee", "exit"],
         );
+        check(&["bash", "-o", "pipefail", "-c", "a"], &["bash", "a"]);
         check(&["sh", "-ec", "if a; then b & fi"], &["sh", "a", "b", "fi"]);
         check(
             &["taskset", "1", "/bin/sh", "-c", "x $(y)"],

@@ -110,11 +110,11 @@ impl Apt {
             .find(|line| line.starts_with("E:"))
             .or_else(|| complaint.lines().find(|line| !line.trim().is_empty()))
             .unwrap_or("apt failed and said nothing");
-        let problem = first
-            .trim_start_matches("E:")
-            .trim()
-            .trim_end_matches('.')
-            .to_owned();
+        let plain = first
+            .strip_prefix("E:")
+            .or_else(|| first.strip_prefix("W:"))
+            .unwrap_or(first);
+        let problem = plain.trim().trim_end_matches('.').to_owned();
         let cached = super::cached_kernels()
             .into_iter()
             .map(|kernel| kernel.release)

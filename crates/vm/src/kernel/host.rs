@@ -7,7 +7,7 @@ use crate::Error;
 
 const OPTION: &str = "CONFIG_SCHED_CLASS_EXT=y";
 
-/// The host's own kernel, if it has sched_ext and its image can be read.
+/// The host's own kernel, if it has `sched_ext` and its image can be read.
 pub(super) fn kernel() -> Result<Kernel, Error> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim().to_owned();

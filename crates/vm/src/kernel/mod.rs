@@ -25,7 +25,7 @@ const DEFAULT_VERSION: &str = "7.0";
 /// Which kernel to boot, as a person names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KernelSpec {
-    /// The host's own if it has sched_ext and is readable, else a packaged 7.0.
+    /// The host's own if it has `sched_ext` and is readable, else a packaged 7.0.
     #[default]
     Default,
     /// The host's own.

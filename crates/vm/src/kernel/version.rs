@@ -6,7 +6,7 @@ pub(super) struct Version(Vec<u32>);
 
 /// The last minor version of major version 6: with it, versions lie on a line.
 const LAST_OF_6: u32 = 19;
-/// The oldest version that has the sched_ext this project needs.
+/// The oldest version that has the `sched_ext` this project needs.
 const OLDEST: [u32; 2] = [6, 16];
 /// Versions that no substitution picks: 7.1 cannot create dispatch queues, by a defect in its BTF.
 const DEFECTIVE: [u32; 2] = [7, 1];

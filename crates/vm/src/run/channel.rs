@@ -5,7 +5,7 @@ use std::{
     os::unix::net::UnixStream,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::Sender,
     },
 };
@@ -27,11 +27,19 @@ pub(crate) enum Event {
 
 /// Bytes that a stream has carried.
 #[derive(Clone, Default)]
-pub(crate) struct Count(Arc<AtomicU64>);
+pub(crate) struct Count {
+    bytes: Arc<AtomicU64>,
+    ended: Arc<AtomicBool>,
+}
 
 impl Count {
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    /// Whether the stream is closed and everything in it was passed on.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 }
 
@@ -50,8 +58,9 @@ pub(crate) fn pump(
             failed = true;
             let _ = events.send(Event::OutputFailed(error));
         }
-        count.0.fetch_add(length as u64, Ordering::Release);
+        count.bytes.fetch_add(length as u64, Ordering::Release);
     }
+    count.ended.store(true, Ordering::Release);
 }
 
 /// Passes the guest's messages on until the port closes.

@@ -9,6 +9,13 @@ use std::{
 const KEEP_BYTES: usize = 64 * 1024;
 /// What an error shows of it.
 const TAIL_LINES: usize = 30;
+/// How reports of a kernel's fatal trouble begin.
+const TROUBLE: &[&str] = &[
+    "BUG: ",
+    "Oops: ",
+    "general protection fault",
+    "Kernel panic",
+];
 
 /// The last bytes of a console, filled by one thread and read by others.
 #[derive(Clone, Default)]
@@ -42,20 +49,33 @@ impl Console {
 
     /// The last lines, without terminal sequences.
     pub(crate) fn tail(&self) -> String {
+        let lines = self.lines();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+
+    /// If the kernel panicked: where its trouble began and what follows. The cause comes first in a
+    /// panic's report, and its end is registers.
+    pub(crate) fn panic(&self) -> Option<String> {
+        let lines = self.lines();
+        lines
+            .iter()
+            .find(|line| line.contains("Kernel panic - not syncing"))?;
+        let first = lines
+            .iter()
+            .position(|line| TROUBLE.iter().any(|word| line.contains(word)))?;
+        Some(lines[first..lines.len().min(first + TAIL_LINES)].join("\n"))
+    }
+
+    fn lines(&self) -> Vec<String> {
         let text: String = self
             .text()
             .chars()
             .filter(|&c| c == '\n' || c == '\t' || !c.is_control())
             .collect();
-        let lines: Vec<_> = text
-            .lines()
+        text.lines()
             .filter(|line| !line.trim().is_empty())
-            .collect();
-        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
-    }
-
-    pub(crate) fn shows_panic(&self) -> bool {
-        self.text().contains("Kernel panic - not syncing")
+            .map(Into::into)
+            .collect()
     }
 }
 
@@ -74,6 +94,20 @@ mod tests {
         let tail = console.tail();
         assert_eq!(tail.lines().count(), TAIL_LINES);
         assert!(tail.ends_with("line 99999"));
-        assert!(!console.shows_panic() && !console.is_empty());
+        assert!(console.panic().is_none() && !console.is_empty());
+    }
+
+    #[test]
+    fn a_panic_is_shown_from_its_cause() {
+        let console = Console::default();
+        console.fill(
+            b"fine\nBUG: kernel NULL pointer\nRAX: 0\nKernel panic - not syncing: x\n".as_slice(),
+        );
+        assert!(
+            console
+                .panic()
+                .unwrap()
+                .starts_with("BUG: kernel NULL pointer\nRAX")
+        );
     }
 }

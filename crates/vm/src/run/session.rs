@@ -33,6 +33,9 @@ const DRAIN_TICK: Duration = Duration::from_millis(2);
 /// QEMU closes its descriptors when it exits; the exit status follows at once.
 const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the last output of a dead QEMU is waited for.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A VM that is ready to start.
 pub(crate) struct Session {
     program: PathBuf,
@@ -246,13 +249,16 @@ impl Guest {
         let mut boot = Duration::ZERO;
         let mut signals = 0;
         let mut exit: Option<Exit> = None;
-        let mut files_done = false;
+        let mut files: Option<Result<(), String>> = None;
         loop {
             if let Some(exit) = &exit
                 && stdout.get() >= exit.stdout_bytes
                 && stderr.get() >= exit.stderr_bytes
-                && (files_done || exit.files_bytes == 0)
+                && (files.is_some() || exit.files_bytes == 0)
             {
+                if let Some(Err(problem)) = files.filter(|_| exit.files_bytes > 0) {
+                    return Err(Error::Files(problem));
+                }
                 let _ = self.control.write_all(&protocol::line(&FromHost::Bye));
                 return Ok(Outcome {
                     status: exit.status,
@@ -275,6 +281,8 @@ impl Guest {
                     Ok(event) => event,
                     Err(RecvTimeoutError::Timeout) if !left.is_zero() => continue,
                     Err(_) => {
+                        let _ = self.child.kill();
+                        settle(&[&stdout, &stderr]);
                         return Err(Error::Timeout {
                             limit: timeout,
                             booted: release.is_some(),
@@ -315,10 +323,13 @@ impl Guest {
                         .write_all(&protocol::line(&FromHost::Signal { number }));
                 }
                 Event::OutputFailed(error) => return Err(Error::Output(error)),
-                Event::FilesDone(Ok(())) => files_done = true,
-                Event::FilesDone(Err(_)) if exit.is_none() => {} // QEMU ended: Closed says more
-                Event::FilesDone(Err(problem)) => return Err(Error::Files(problem)),
-                Event::Closed => return Err(self.cause_of_death(release.is_some())),
+                // A stream that broke because QEMU ended is told by Closed, which knows why.
+                Event::FilesDone(result) => files = Some(result),
+                Event::Closed => {
+                    let error = self.cause_of_death(release.is_some());
+                    settle(&[&stdout, &stderr]);
+                    return Err(error);
+                }
             }
         }
     }
@@ -338,10 +349,8 @@ impl Guest {
         if let Some(thread) = self.console_thread.take() {
             let _ = thread.join();
         }
-        if self.console.shows_panic() {
-            return Error::Panic {
-                console: self.console.tail(),
-            };
+        if let Some(console) = self.console.panic() {
+            return Error::Panic { console };
         }
         let problem = complaint.unwrap_or_default();
         if status.is_none_or(|status| !status.success()) {
@@ -359,6 +368,14 @@ impl Guest {
         } else {
             Error::NoBoot { console }
         }
+    }
+}
+
+/// Lets the output that a dead QEMU left arrive. Bounded, as the reader of it may have stopped.
+fn settle(streams: &[&Count]) {
+    let deadline = Instant::now() + SETTLE_PATIENCE;
+    while !streams.iter().all(|stream| stream.has_ended()) && Instant::now() < deadline {
+        std::thread::sleep(DRAIN_TICK);
     }
 }
 
