@@ -17,20 +17,28 @@ use std::time::Duration;
 pub fn duration(text: &str) -> Result<Duration, String> {
     const LONGEST_S: f64 = 365.0 * 86_400.0;
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = match unit {
         "ms" => 0.001,
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("`{text}` is no duration: write 30s, 5m, 2h or 250ms")),
+        _ => {
+            return Err(format!(
+                "`{text}` is no duration: write 30s, 5m, 2h or 250ms"
+            ));
+        }
     };
     match number.parse::<f64>().map(|number| number * scale) {
         Ok(seconds) if seconds > 0.0 && seconds <= LONGEST_S => {
             Ok(Duration::from_secs_f64(seconds))
         }
-        _ => Err(format!("`{text}` is no duration above zero: write 30s, 5m, 2h or 250ms")),
+        _ => Err(format!(
+            "`{text}` is no duration above zero: write 30s, 5m, 2h or 250ms"
+        )),
     }
 }
 
@@ -46,7 +54,9 @@ mod tests {
         check("1.5m", 90_000);
         check("2h", 7_200_000);
         check(" 7 ", 7_000);
-        for text in ["", "s", "0", "-1s", "1y", "1.2.3", "1e999", "nan", "9999999h"] {
+        for text in [
+            "", "s", "0", "-1s", "1y", "1.2.3", "1e999", "nan", "9999999h",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -126,13 +126,19 @@ struct Body<'a> {
 impl Failure {
     /// A failure of this kind.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 
     /// A file that could not be read or written.
     #[must_use]
     pub fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::new(Code::Io, format!("cannot {what} {}: {error}", path.display()))
+        Self::new(
+            Code::Io,
+            format!("cannot {what} {}: {error}", path.display()),
+        )
     }
 
     /// Tells of the failure: as JSON on stdout where the other results would be, or
@@ -141,8 +147,11 @@ impl Failure {
     pub fn report(&self, json: bool) -> ExitCode {
         let status = self.code.exit_status();
         if json {
-            let error =
-                Body { code: self.code.name(), exit_status: status, message: &self.message };
+            let error = Body {
+                code: self.code.name(),
+                exit_status: status,
+                message: &self.message,
+            };
             let text = serde_json::to_string(&Document { error }).unwrap_or_default();
             let _ = writeln!(std::io::stdout(), "{text}");
         } else {
@@ -157,20 +166,25 @@ impl Failure {
 /// another command.
 #[must_use]
 pub fn wants_json() -> bool {
-    std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json")
+    std::env::args_os()
+        .take_while(|arg| arg != "--")
+        .any(|arg| arg == "--json")
 }
 
 /// What to add to a complaint about an unknown name: the nearest known one.
 ///
 /// ```
-/// assert_eq!(baton::app::did_you_mean("fifa", ["fifo", "edf"]), "; did you mean `fifo`?");
+/// assert_eq!(baton::app::did_you_mean("fifa", ["fifo", "edf"]), " (did you mean `fifo`?)");
 /// assert_eq!(baton::app::did_you_mean("chess", ["fifo", "edf"]), "");
 /// ```
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let nearest = known.into_iter().map(|other| (distance(name, other), other)).min();
+    let nearest = known
+        .into_iter()
+        .map(|other| (distance(name, other), other))
+        .min();
     match nearest {
         Some((distance, other)) if distance <= 2 && distance < other.chars().count() => {
-            format!("; did you mean `{other}`?")
+            format!(" (did you mean `{other}`?)")
         }
         _ => String::new(),
     }
@@ -208,7 +222,10 @@ mod tests {
 
     #[test]
     fn suggestions_are_near() {
-        assert_eq!(did_you_mean("eevd", ["fifo", "eevdf"]), "; did you mean `eevdf`?");
+        assert_eq!(
+            did_you_mean("eevd", ["fifo", "eevdf"]),
+            " (did you mean `eevdf`?)"
+        );
         assert_eq!(did_you_mean("x", ["a"]), "");
     }
 }

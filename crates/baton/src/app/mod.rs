@@ -22,7 +22,7 @@ use crate::Policy;
 pub use duration::duration;
 pub use failure::{Code, Failure, did_you_mean, wants_json};
 pub use parse::parse;
-pub use replay::{ReplayArgs, replay};
+pub use replay::{ReplayArgs, header, replay};
 pub use run::{RunArgs, run};
 
 #[derive(Parser)]

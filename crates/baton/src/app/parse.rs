@@ -16,7 +16,9 @@ where
     A: CommandFactory + FromArgMatches,
 {
     let command = describe(A::command());
-    let parsed = command.try_get_matches().and_then(|matches| A::from_arg_matches(&matches));
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| A::from_arg_matches(&matches));
     parsed.map_err(|error| {
         let is_mistake = error.use_stderr()
             && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;

@@ -71,10 +71,17 @@ pub fn run<P: Policy>(args: &RunArgs) -> Result<(), Failure> {
     } else if args.stats {
         println!("{report}");
     } else {
-        eprintln!("{} ended after {:.1} s: {}", report.policy, report.wall_s, report.exit);
+        eprintln!(
+            "{} ended after {:.1} s: {}",
+            report.policy, report.wall_s, report.exit
+        );
     }
     if report.exit.is_ejection() {
-        let message = format!("{}: {}; the kernel's own scheduler is back", P::NAME, report.exit);
+        let message = format!(
+            "{}: {}; the kernel's own scheduler is back",
+            P::NAME,
+            report.exit
+        );
         return Err(Failure::new(Code::Ejected, message));
     }
     Ok(())

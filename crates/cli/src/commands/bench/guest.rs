@@ -1,0 +1,166 @@
+//! The guest's side: measures cell by cell, and sends a line of JSON for each.
+
+use std::{io::Write as _, process::ExitCode, sync::atomic::Ordering, time::Duration};
+
+use anyhow::Context as _;
+use baton_workload::{Calibration, Report, RunOptions, Workload, stop};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::BASELINE;
+use crate::{charge::Charge, project};
+
+/// A scheduler that starves a workload cannot keep the others from being measured.
+const CELL_LIMIT: Duration = Duration::from_secs(60);
+
+/// What to measure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// Rounds.
+    pub(crate) runs: u32,
+    /// Seed of the order and of the workloads.
+    pub(crate) seed: u64,
+    /// Policies, beside the baseline.
+    pub(crate) policies: Vec<String>,
+    /// Workloads.
+    pub(crate) workloads: Vec<Workload>,
+}
+
+/// One line from the guest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Line {
+    /// A workload under a variant was measured.
+    Cell {
+        /// The round, from 0.
+        round: u32,
+        /// The policy, or the baseline.
+        variant: String,
+        /// The workload's index in the plan.
+        workload: usize,
+        /// What was measured.
+        report: Report,
+    },
+    /// A policy has ended its round; this is the relay's report.
+    Policy {
+        /// The round, from 0.
+        round: u32,
+        /// The policy.
+        variant: String,
+        /// What its `run --json` printed.
+        report: Value,
+    },
+    /// Something could not be measured.
+    Failed {
+        /// The round, from 0.
+        round: u32,
+        /// The policy, or the baseline.
+        variant: String,
+        /// Why.
+        problem: String,
+    },
+}
+
+impl Plan {
+    /// The baseline and the policies.
+    pub(crate) fn variants(&self) -> Vec<&str> {
+        std::iter::once(BASELINE)
+            .chain(self.policies.iter().map(String::as_str))
+            .collect()
+    }
+}
+
+/// Measure what the plan says, on this machine
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  used by `baton bench kernel`")]
+pub(crate) struct Args {
+    /// The plan, as JSON
+    plan: String,
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let plan: Plan = serde_json::from_str(&args.plan).context("cannot read the plan")?;
+    let interrupted = stop::on_signals().context("cannot catch signals")?;
+    // Once, before any policy: all cells mean the same by a load.
+    let calibration = Calibration::measure();
+    let mut order = fastrand::Rng::with_seed(plan.seed);
+    for round in 0..plan.runs {
+        let mut variants = plan.variants();
+        order.shuffle(&mut variants);
+        let mut workloads: Vec<usize> = (0..plan.workloads.len()).collect();
+        order.shuffle(&mut workloads);
+        for variant in variants {
+            if let Err(error) = measure(&plan, round, variant, &workloads, calibration) {
+                let problem = format!("{error:#}");
+                send(&Line::Failed {
+                    round,
+                    variant: variant.to_owned(),
+                    problem,
+                })?;
+            }
+            if interrupted.load(Ordering::Relaxed) {
+                return Ok(ExitCode::from(130));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All workloads of one round under one variant.
+fn measure(
+    plan: &Plan,
+    round: u32,
+    variant: &str,
+    workloads: &[usize],
+    calibration: Calibration,
+) -> anyhow::Result<()> {
+    let charge = (variant != BASELINE).then(|| {
+        let arguments = ["run", variant, "--json"].map(String::from);
+        Charge::take(&project::own_path()?.into_os_string(), &arguments)
+    });
+    let charge = charge.transpose()?;
+    let measured = workloads
+        .iter()
+        .try_for_each(|&index| -> anyhow::Result<()> {
+            let options = RunOptions {
+                seed: plan.seed.wrapping_add(u64::from(round)),
+                calibration: Some(calibration),
+                stop: stop::on_signals()?,
+                time_limit: CELL_LIMIT,
+                ..RunOptions::default()
+            };
+            let report = baton_workload::run(&plan.workloads[index], &options)?;
+            send(&Line::Cell {
+                round,
+                variant: variant.to_owned(),
+                workload: index,
+                report,
+            })
+        });
+    if let Some(charge) = charge {
+        let ended = charge.stop()?;
+        let variant = variant.to_owned();
+        if let Ok(report) = serde_json::from_str(ended.report.trim()) {
+            send(&Line::Policy {
+                round,
+                variant: variant.clone(),
+                report,
+            })?;
+        }
+        if let Some(problem) = ended.problem {
+            send(&Line::Failed {
+                round,
+                variant,
+                problem,
+            })?;
+        }
+    }
+    measured
+}
+
+fn send(line: &Line) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string(line)?;
+    text.push('\n');
+    let mut stdout = std::io::stdout();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}

@@ -1,0 +1,164 @@
+//! `baton bench kernel`: policies against the kernel's own scheduler, in one VM.
+//!
+//! - `guest` runs in the VM, measures cell by cell and sends a line of JSON for each;
+//! - `stream` takes the lines and shows progress;
+//! - `summary` makes medians and ratios of them;
+//! - `print` makes the table.
+
+pub(crate) mod guest;
+mod print;
+mod stream;
+mod summary;
+
+use std::{process::ExitCode, time::Duration};
+
+use baton::app::{Code, duration};
+use baton_machine::MachineFile;
+use baton_vm::{KernelSpec, Sinks};
+use baton_workload::Workload;
+use clap::Subcommand;
+
+use super::{policies, vm};
+use crate::{failures::fail, project};
+use stream::Stream;
+
+/// What the ratios are relative to: the kernel's own scheduler, no policy attached.
+const BASELINE: &str = "eevdf";
+
+/// Measure policies against the kernel's own scheduler
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    backend: Backend,
+}
+
+/// Where to measure.
+#[derive(Subcommand)]
+enum Backend {
+    Kernel(KernelArgs),
+}
+
+/// In one VM, on a real kernel: EEVDF, then each policy, round by round
+///
+/// Each round takes every policy and the kernel's own scheduler once, in an order
+/// drawn from the seed, and runs all workloads under it. The table shows medians
+/// over the rounds and ratios to EEVDF; above 1 is worse.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  baton bench kernel
+  baton bench kernel --runs 10 --policies edf --workloads pipe,pipe+hogs --json")]
+struct KernelArgs {
+    /// Rounds
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// Policies to measure, separated by commas
+    #[arg(long, value_delimiter = ',', default_value = "fifo,edf")]
+    policies: Vec<String>,
+    /// Workloads; with parameters, give the option once for each
+    #[arg(long, default_value = "frames+hogs,messaging,pipe,pipe+hogs")]
+    workloads: Vec<String>,
+    /// Seed of the order and of the workloads
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The kernel, as for `baton vm`
+    #[arg(long, default_value = "default", hide_default_value = true)]
+    kernel: KernelSpec,
+    /// The machine, as for `baton vm`
+    #[arg(long, default_value = "2-cpu")]
+    machine: String,
+    /// Stop the VM after this; exit status 124. By default 10 minutes and 3 for each round
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Print JSON: `{"cells":[{"workload","variant","metric","median","ratio","n"}], ...}`
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let Backend::Kernel(args) = &args.backend;
+    let machine = MachineFile::find(&args.machine)?;
+    for policy in &args.policies {
+        if !policies::names().any(|name| name == policy) {
+            return Err(policies::unknown(policy, "separated by commas").into());
+        }
+    }
+    let workloads = workloads(&args.workloads)?;
+    let own = project::own_path()?;
+    let plan = guest::Plan {
+        runs: args.runs,
+        seed: args.seed,
+        policies: args.policies.clone(),
+        workloads,
+    };
+    let own_text = own.to_string_lossy().into_owned();
+    let command = [
+        own_text,
+        "bench-guest".into(),
+        serde_json::to_string(&plan)?,
+    ];
+    let patience = Duration::from_secs(600 + 180 * u64::from(args.runs));
+    let stream = Stream::new(&plan);
+    let progress = Sinks::inherit().progress;
+    let sinks = Sinks {
+        stdout: Box::new(stream.clone()),
+        stderr: Box::new(std::io::stderr()),
+        progress,
+    };
+    let outcome = vm::guest(&own)
+        .machine(machine)
+        .kernel(args.kernel.clone())
+        .timeout(args.timeout.unwrap_or(patience))
+        .handle_signals(true)
+        .command(command)
+        .run(sinks)?;
+    let summary = summary::summarise(&plan, stream.finish(), &outcome, &args.machine);
+    if args.json {
+        println!("{}", serde_json::to_string(&summary)?);
+    } else {
+        print!("{}", print::text(&plan, &summary));
+    }
+    match outcome.status {
+        0 if summary.failures.is_empty() => Ok(ExitCode::SUCCESS),
+        130 | 143 => Ok(ExitCode::from(130)),
+        // The failures are in the document.
+        _ if args.json => Ok(ExitCode::FAILURE),
+        _ => fail(
+            Code::Failure,
+            "some cells could not be measured; they are named above",
+        ),
+    }
+}
+
+/// The workloads of the option: a list in one text, as long as no parameters are
+/// given, for those have commas too.
+fn workloads(given: &[String]) -> anyhow::Result<Vec<Workload>> {
+    let texts = given.iter().flat_map(|text| {
+        let separator = if text.contains(':') { '\n' } else { ',' };
+        text.split(separator)
+    });
+    texts.map(|text| Ok(text.parse()?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::workloads;
+
+    #[test]
+    fn lists_of_workloads() {
+        let check = |given: &[&str], expected: &[&str]| {
+            let given: Vec<String> = given.iter().map(|text| (*text).to_owned()).collect();
+            let read: Vec<_> = workloads(&given)
+                .unwrap()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(read, expected);
+        };
+        check(&["pipe,pipe+hogs"], &["pipe", "pipe+hogs"]);
+        check(
+            &["pipe:rounds=5,threads=no", "hogs"],
+            &["pipe:rounds=5,threads=no", "hogs"],
+        );
+        assert!(workloads(&["pipes".to_owned()]).is_err());
+    }
+}

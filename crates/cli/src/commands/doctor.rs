@@ -1,0 +1,318 @@
+//! `baton doctor`: what this machine can do, and what is missing.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use serde::Serialize;
+
+use crate::table::{Align, table};
+
+/// Oldest clang that compiles the BPF programs.
+const CLANG_MIN: u32 = 16;
+const CLANG_MAX: u32 = 24;
+
+/// Tell what this machine can do, and what is missing, with the remedy
+///
+/// Exit status 0 if it can run policies itself or in a VM, else 3.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  baton doctor --json")]
+pub(crate) struct Args {
+    /// Print JSON: `{"can":{"run","vm","build"},"checks":[{"area","name","ok","detail","remedy"}]}`
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a check is about.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Area {
+    /// Policies on this machine itself.
+    Run,
+    /// Policies in a VM.
+    Vm,
+    /// Building Baton and projects that depend on it.
+    Build,
+}
+
+#[derive(Serialize)]
+struct Check {
+    area: Area,
+    name: &'static str,
+    ok: bool,
+    /// Whether the area works without.
+    optional: bool,
+    detail: String,
+    /// What to do if it is not ok.
+    remedy: Option<&'static str>,
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut checks = run_checks();
+    checks.extend(vm_checks());
+    checks.extend(build_checks());
+    let can = |area| {
+        checks
+            .iter()
+            .all(|check| check.area != area || check.ok || check.optional)
+    };
+    let (run, vm, build) = (can(Area::Run), can(Area::Vm), can(Area::Build));
+    if args.json {
+        let can = serde_json::json!({"run": run, "vm": vm, "build": build});
+        println!("{}", serde_json::json!({"can": can, "checks": checks}));
+    } else {
+        print(
+            &checks,
+            &[(Area::Run, run), (Area::Vm, vm), (Area::Build, build)],
+        );
+    }
+    Ok(if run || vm {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(3)
+    })
+}
+
+fn print(checks: &[Check], areas: &[(Area, bool)]) {
+    for &(area, can) in areas {
+        let what = match area {
+            Area::Run => "schedule this machine (baton run)",
+            Area::Vm => "schedule a kernel in a VM (baton vm, baton bench)",
+            Area::Build => "build Baton and policy projects",
+        };
+        anstream::println!("{} {what}", mark(can, false));
+        let checks: Vec<&Check> = checks.iter().filter(|check| check.area == area).collect();
+        let rows: Vec<Vec<String>> = checks
+            .iter()
+            .map(|check| vec![check.name.to_owned(), check.detail.clone()])
+            .collect();
+        for (line, check) in table(&rows, |_| Align::Left).lines().zip(&checks) {
+            anstream::println!("    {} {line}", mark(check.ok, check.optional));
+            if let Some(remedy) = check.remedy.filter(|_| !check.ok) {
+                anstream::println!("         {remedy}");
+            }
+        }
+    }
+}
+
+fn mark(ok: bool, optional: bool) -> String {
+    let (colour, text) = match (ok, optional) {
+        (true, _) => (anstyle::AnsiColor::Green, "yes"),
+        (false, true) => (anstyle::AnsiColor::Yellow, " --"),
+        (false, false) => (anstyle::AnsiColor::Red, " no"),
+    };
+    let style = colour.on_default();
+    format!("{style}{text}{style:#}")
+}
+
+fn run_checks() -> Vec<Check> {
+    let root = nix::unistd::geteuid().is_root();
+    let release = read("/proc/sys/kernel/osrelease");
+    let sched_ext = Path::new("/sys/kernel/sched_ext").is_dir();
+    let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
+    let loaded = read("/sys/kernel/sched_ext/root/ops");
+    let free = read("/sys/kernel/sched_ext/state") != "enabled";
+    let check = |name, ok, detail: String, remedy| Check {
+        area: Area::Run,
+        name,
+        ok,
+        optional: false,
+        detail,
+        remedy: Some(remedy),
+    };
+    let mut checks = vec![
+        check(
+            "backend",
+            cfg!(feature = "kernel"),
+            if cfg!(feature = "kernel") {
+                "built in"
+            } else {
+                "not built in"
+            }
+            .to_owned(),
+            "build baton with the feature `kernel`",
+        ),
+        check(
+            "root",
+            root,
+            if root { "yes" } else { "no" }.to_owned(),
+            "use sudo; or run policies in a VM, which needs no root",
+        ),
+        check(
+            "sched_ext",
+            sched_ext,
+            format!("Linux {release}"),
+            "use Linux 6.12 or later with CONFIG_SCHED_CLASS_EXT=y; or run policies in a VM",
+        ),
+        check(
+            "BTF",
+            btf,
+            "/sys/kernel/btf/vmlinux".to_owned(),
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y; or run policies in a VM",
+        ),
+    ];
+    if sched_ext {
+        let detail = if free {
+            "no other scheduler is loaded".to_owned()
+        } else {
+            loaded
+        };
+        checks.push(check(
+            "free",
+            free,
+            detail,
+            "stop the scheduler that is loaded",
+        ));
+    }
+    checks
+}
+
+fn vm_checks() -> Vec<Check> {
+    let check = |name, found: Option<String>, missing: &str, remedy| Check {
+        area: Area::Vm,
+        name,
+        ok: found.is_some(),
+        optional: false,
+        detail: found.unwrap_or_else(|| missing.to_owned()),
+        remedy: Some(remedy),
+    };
+    let qemu = format!("qemu-system-{}", env::consts::ARCH);
+    let cached = baton_vm::cached_kernels();
+    let releases: Vec<_> = cached
+        .iter()
+        .map(|kernel| kernel.release.as_str())
+        .collect();
+    let kernel = if !cached.is_empty() {
+        Some(format!("in the cache: {}", releases.join(", ")))
+    } else if find("apt-get").is_some() && find("dpkg-deb").is_some() {
+        Some("none in the cache; a Debian package will be fetched".to_owned())
+    } else {
+        None
+    };
+    let (kvm, kvm_detail) = kvm();
+    vec![
+        check(
+            "QEMU",
+            find(&qemu).map(|path| path.display().to_string()),
+            &format!("{qemu} not found"),
+            "install it (Debian, Ubuntu: qemu-system-x86)",
+        ),
+        check(
+            "busybox",
+            find("busybox").map(|path| path.display().to_string()),
+            "not found",
+            "install it (Debian, Ubuntu: busybox-static)",
+        ),
+        check(
+            "kernel",
+            kernel,
+            "none in the cache, and no apt to fetch one",
+            "give the path of a kernel with sched_ext: --kernel /path/vmlinuz",
+        ),
+        Check {
+            area: Area::Vm,
+            name: "KVM",
+            ok: kvm,
+            optional: true,
+            detail: kvm_detail.to_owned(),
+            remedy: None,
+        },
+    ]
+}
+
+/// Whether the processor can speed up VMs, and how that was found.
+fn kvm() -> (bool, &'static str) {
+    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let virtualizes = flags
+        .split_whitespace()
+        .any(|flag| flag == "vmx" || flag == "svm");
+    let device = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm");
+    match (virtualizes, device) {
+        (true, Ok(_)) => (true, "available"),
+        (true, Err(_)) => (
+            false,
+            "/dev/kvm cannot be opened: VMs run in software, slower",
+        ),
+        (false, _) => (
+            false,
+            "the processor offers none: VMs run in software, slower",
+        ),
+    }
+}
+
+fn build_checks() -> Vec<Check> {
+    let cargo = version("cargo", &["--version"]);
+    let clang = env::var("CLANG")
+        .ok()
+        .into_iter()
+        .chain(
+            (CLANG_MIN..=CLANG_MAX)
+                .rev()
+                .map(|number| format!("clang-{number}")),
+        )
+        .chain(["clang".to_owned()])
+        .find(|name| clang_major(name).is_some_and(|major| major >= CLANG_MIN));
+    let check = |name, found: Option<String>, remedy| Check {
+        area: Area::Build,
+        name,
+        ok: found.is_some(),
+        optional: false,
+        detail: found.unwrap_or_else(|| "not found".to_owned()),
+        remedy: Some(remedy),
+    };
+    let header = |path: &str| {
+        let path = PathBuf::from("/usr/include").join(path);
+        path.exists().then(|| path.display().to_string())
+    };
+    vec![
+        check(
+            "cargo",
+            cargo,
+            "install Rust 1.88 or later as https://rustup.rs tells",
+        ),
+        check("clang", clang, "install clang 16 or later"),
+        check(
+            "libelf",
+            header("libelf.h"),
+            "install its headers (Debian, Ubuntu: libelf-dev)",
+        ),
+        check(
+            "zlib",
+            header("zlib.h"),
+            "install its headers (Debian, Ubuntu: zlib1g-dev)",
+        ),
+    ]
+}
+
+fn clang_major(name: &str) -> Option<u32> {
+    version(name, &["-dumpversion"])?
+        .split('.')
+        .next()?
+        .parse()
+        .ok()
+}
+
+fn version(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}

@@ -1,0 +1,54 @@
+//! One file for each command.
+
+mod bench;
+mod chaos;
+mod doctor;
+mod in_guest;
+mod new;
+pub(crate) mod policies;
+mod replay;
+mod run;
+mod vm;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What can be asked.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Doctor(doctor::Args),
+    Policies(policies::Args),
+    Run(run::Args),
+    Replay(replay::Args),
+    Vm(vm::Args),
+    Workload(workload::Args),
+    Bench(bench::Args),
+    New(new::Args),
+    #[command(hide = true)]
+    Chaos(chaos::Args),
+    #[command(hide = true)]
+    InGuest(in_guest::Args),
+    #[command(hide = true)]
+    BenchGuest(bench::guest::Args),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn execute(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Doctor(args) => doctor::execute(&args),
+            Self::Policies(args) => policies::execute(&args),
+            Self::Run(args) => run::execute(&args),
+            Self::Replay(args) => replay::execute(&args),
+            Self::Vm(args) => vm::execute(&args),
+            Self::Workload(args) => workload::execute(&args),
+            Self::Bench(args) => bench::execute(&args),
+            Self::New(args) => new::execute(&args),
+            Self::Chaos(args) => chaos::execute(&args),
+            Self::InGuest(args) => in_guest::execute(&args),
+            Self::BenchGuest(args) => bench::guest::execute(&args),
+        }
+    }
+}

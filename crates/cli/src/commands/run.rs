@@ -1,0 +1,44 @@
+//! `baton run`: a policy on this machine.
+
+use std::process::ExitCode;
+
+use baton::{
+    Policy,
+    app::{self, Failure, RunArgs},
+};
+use baton_policies::{Visitor, with_policy};
+
+use super::policies;
+
+/// Schedule this machine by a policy (root, a kernel with sched_ext)
+///
+/// The policy is in charge until the time is over, Ctrl-C, or SIGTERM; then the
+/// kernel's own scheduler is back. Whatever the policy does, no task leaves the
+/// kernel's hands.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  sudo baton run fifo --for 30s --stats
+  sudo baton run edf --log run.log      # then: baton replay run.log")]
+pub(crate) struct Args {
+    /// A policy; `baton policies` lists them
+    policy: String,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+struct Run<'a>(&'a RunArgs);
+
+impl Visitor for Run<'_> {
+    type Output = Result<(), Failure>;
+
+    fn visit<P: Policy + 'static>(self) -> Self::Output {
+        app::run::<P>(self.0)
+    }
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let or = "or run a program of your own";
+    with_policy(&args.policy, Run(&args.run))
+        .ok_or_else(|| policies::unknown(&args.policy, or))??;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,111 @@
+//! `baton vm`: a command in a VM with a sched_ext kernel.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use baton::app::duration;
+use baton_machine::MachineFile;
+use baton_vm::{KernelSpec, Sinks, Vm};
+
+use crate::project::{self, Program};
+
+/// Where programs lie in the guest, beside this one's own directory.
+const GUEST_PATH: &str = "/usr/local/bin:/usr/bin";
+
+/// Run a command in a VM with a sched_ext kernel, and exit as it does
+///
+/// Needs neither root nor KVM. The guest has this program, the command with its
+/// libraries, a small shell with the usual tools, and nothing else of this machine
+/// but what --pack names. With --policy the policy takes charge of the guest before
+/// the command starts, and its counters go to standard error when it has ended.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  baton vm -- uname -r
+  baton vm --policy edf --machine 4-cpu-smt -- baton workload frames+hogs
+  baton vm --policy . -- baton workload pipe          # the project in this directory
+  baton vm --kernel 6.18 --out /tmp/log -- sh -c 'dmesg > /tmp/log'")]
+pub(crate) struct Args {
+    /// A built-in policy, a policy's program, or a policy project's directory
+    #[arg(long)]
+    policy: Option<String>,
+    /// Set a parameter of the policy; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", requires = "policy")]
+    params: Vec<String>,
+    /// The machine to be: a name (2-cpu, 4-cpu-smt, 8-cpu-2-socket-numa) or a file
+    #[arg(long, default_value = "2-cpu")]
+    machine: String,
+    /// The kernel: `host`, a version such as 7.0, or a path; by default the host's own
+    /// where it has sched_ext, else 7.0
+    #[arg(long, default_value = "default", hide_default_value = true)]
+    kernel: KernelSpec,
+    /// Memory in MiB, instead of the machine's own
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u32>,
+    /// Stop the VM after this; exit status 124
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
+    timeout: Duration,
+    /// Pack a file, program or directory into the guest; may be repeated
+    #[arg(long, value_name = "PATH[:GUEST]")]
+    pack: Vec<String>,
+    /// Copy a file or directory from the guest at the end; may be repeated
+    #[arg(long, value_name = "GUEST[:PATH]")]
+    out: Vec<String>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    // Mistakes are told before anything is built or fetched.
+    let machine = MachineFile::find(&args.machine)?;
+    let own = project::own_path()?;
+    let mut vm = guest(&own)
+        .machine(machine)
+        .kernel(args.kernel.clone())
+        .timeout(args.timeout)
+        .handle_signals(true);
+    if let Some(memory_mib) = args.memory {
+        vm = vm.memory_mib(memory_mib);
+    }
+    let mut command = args.command.clone();
+    if command[0] == "baton" {
+        command[0] = own.to_string_lossy().into_owned();
+    }
+    if let Some(policy) = &args.policy {
+        let program = project::program(policy)?;
+        if program.path != own {
+            vm = vm.pack(&program.path, &program.path);
+        }
+        command = under(&own, &program, &args.params, command);
+    }
+    vm = args.pack.iter().fold(vm, |vm, text| vm.pack_arg(text));
+    vm = args.out.iter().fold(vm, |vm, text| vm.out_arg(text));
+    let outcome = vm.command(command).run(Sinks::inherit())?;
+    for missing in &outcome.missing {
+        eprintln!("{missing} did not exist in the guest when the command had ended");
+    }
+    Ok(ExitCode::from(u8::try_from(outcome.status).unwrap_or(1)))
+}
+
+/// A VM in which the word `baton` means this very program, whatever is installed.
+pub(crate) fn guest(own: &Path) -> Vm {
+    let directory = own.parent().unwrap_or(Path::new("/"));
+    Vm::new(own).env("PATH", format!("{}:{GUEST_PATH}", directory.display()))
+}
+
+/// The command line that runs `command` under the policy. It begins with `env`, so
+/// that the VM looks for programs to pack among all its words.
+fn under(own: &Path, program: &Program, params: &[String], command: Vec<String>) -> Vec<String> {
+    let mut argv = vec![
+        "env".to_owned(),
+        own.to_string_lossy().into_owned(),
+        "in-guest".into(),
+    ];
+    argv.push(format!("--program={}", program.path.display()));
+    let stats = ["--stats".to_owned()];
+    let params = params.iter().map(|param| format!("--set={param}"));
+    let arguments = program.run.iter().cloned().chain(stats).chain(params);
+    argv.extend(arguments.map(|argument| format!("--argument={argument}")));
+    argv.push("--".into());
+    argv.extend(command);
+    argv
+}

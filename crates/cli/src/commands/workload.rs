@@ -1,0 +1,124 @@
+//! `baton workload`: a measured workload on this machine.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use baton::app::{Code, duration};
+use baton_workload::{Kind, RunOptions, Workload};
+
+use crate::{
+    failures::fail,
+    table::{Align, table},
+};
+
+/// Run a workload here and measure it
+///
+/// A workload is one kind, or several joined by `+`; the first is the one that is
+/// measured for the whole. Parameters follow a colon.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  baton workload pipe
+  baton workload frames:seconds=10+hogs --json
+  baton vm --policy edf -- baton workload messaging:groups=8")]
+pub(crate) struct Args {
+    /// The workload, such as `pipe` or `frames:load=0.4+hogs`
+    #[arg(required_unless_present = "list")]
+    name: Option<String>,
+    /// List the kinds of workload and their parameters
+    #[arg(long)]
+    list: bool,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long, for workloads that are bounded by time
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    duration: Option<Duration>,
+    /// End it after this, however far it came
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "120s")]
+    limit: Duration,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let Some(name) = args.name.as_ref().filter(|_| !args.list) else {
+        return list(args.json);
+    };
+    let workload: Workload = name.parse()?;
+    let options = RunOptions {
+        seed: args.seed,
+        duration: args.duration,
+        stop: baton_workload::stop::on_signals().context("cannot catch signals")?,
+        time_limit: args.limit,
+        ..RunOptions::default()
+    };
+    let report = baton_workload::run(&workload, &options)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    if report.complete {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if options.stop.load(std::sync::atomic::Ordering::Relaxed) {
+        return Ok(ExitCode::from(130));
+    }
+    if args.json {
+        return Ok(ExitCode::from(124));
+    }
+    let message = format!(
+        "the workload did not end within {} s: raise --limit or lower its numbers",
+        args.limit.as_secs_f64()
+    );
+    fail(Code::Other("timeout", 124), message)
+}
+
+fn list(json: bool) -> anyhow::Result<ExitCode> {
+    let kinds = baton_workload::list();
+    if json {
+        let entries: Vec<_> = kinds.iter().map(describe).collect();
+        println!("{}", serde_json::to_string(&entries)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows = Vec::new();
+    for kind in kinds {
+        rows.push(vec![
+            kind.name.to_owned(),
+            String::new(),
+            kind.about.to_owned(),
+        ]);
+        for parameter in kind.parameters {
+            let name = format!("  {}", parameter.name);
+            rows.push(vec![
+                name,
+                parameter.default.to_owned(),
+                parameter.about.to_owned(),
+            ]);
+        }
+    }
+    print!("{}", table(&rows, |_| Align::Left));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(kind: &Kind) -> serde_json::Value {
+    let parameters: Vec<_> = kind
+        .parameters
+        .iter()
+        .map(|parameter| {
+            serde_json::json!({
+                "name": parameter.name,
+                "default": parameter.default,
+                "default_combined": parameter.default_combined,
+                "about": parameter.about,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "name": kind.name,
+        "about": kind.about,
+        "example": kind.example,
+        "parameters": parameters,
+    })
+}

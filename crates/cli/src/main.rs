@@ -1,0 +1,54 @@
+//! The tool `baton`.
+//!
+//! Thin: each command reads its arguments, asks a library and prints. What a policy's
+//! own program can do too (`run`, `replay`, how failures are told) is in the facade.
+//!
+//! - `commands`: one file for each command;
+//! - `charge`: a policy's process, started, attached and stopped;
+//! - `project`: what `--policy` names, made into a program;
+//! - `table`: aligned columns.
+#![allow(clippy::print_stdout)]
+
+mod charge;
+mod commands;
+mod failures;
+mod project;
+mod table;
+
+use std::process::ExitCode;
+
+use baton::app;
+use clap::Parser;
+
+baton::__use_arena!();
+
+/// Write, run and measure Linux CPU schedulers.
+#[derive(Parser)]
+#[command(name = "baton", version, propagate_version = false)]
+#[command(after_help = "Exit status:
+  0  done; `vm` exits as its command does
+  1  something failed
+  2  a mistake in what was asked
+  3  this machine lacks something; `baton doctor` tells what
+  123, 124, 125, 127  of `vm` and `bench`: the guest's kernel died, the time limit,
+     the VM did not work, the command was not found
+  130  Ctrl-C
+
+Example:
+  baton vm --policy edf -- baton workload frames+hogs")]
+struct Args {
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+fn main() -> ExitCode {
+    // In a VM this same program is process 1.
+    baton_vm::guest::run_if_init();
+    let result = app::parse::<Args>(|command| command)
+        .map_err(anyhow::Error::from)
+        .and_then(|args| args.command.execute());
+    match result {
+        Ok(code) => code,
+        Err(error) => failures::failure(&error).report(app::wants_json()),
+    }
+}
