@@ -1,1 +1,49 @@
-//! Placeholder.
+//! Runs a policy on a Linux kernel with `sched_ext`.
+//!
+//! The relay, a BPF scheduler, keeps every task in the kernel's hands, publishes
+//! what happens in a ring, and carries out what the policy decides. From the
+//! bottom up:
+//!
+//! - [`abi`]: the records that cross between the kernel and the process;
+//! - [`ring`], [`shared`], [`decide`]: the memory they cross in;
+//! - [`convert`]: the records as the policy's types, and back;
+//! - [`relay`]: loading, phase by phase: [`relay::Open`], [`relay::Loaded`],
+//!   [`relay::Attached`];
+//! - [`arena`], [`realtime`]: memory and priority of the scheduling thread;
+//! - [`process`]: the scheduling thread, and the plain loop beneath it;
+//! - [`record`]: the log for replay;
+//! - [`run`]: all of it together.
+
+pub mod abi;
+pub mod arena;
+pub mod convert;
+pub mod decide;
+mod doctor;
+mod error;
+pub mod exit;
+pub mod process;
+pub mod realtime;
+pub mod record;
+pub mod relay;
+pub mod ring;
+mod run;
+pub mod shared;
+mod signals;
+pub mod stats;
+
+pub use doctor::{Check, doctor};
+pub use error::Error;
+pub use exit::ExitReason;
+pub use process::ProcessStats;
+pub use run::{EXIT_STUCK, RunConfig, RunReport, run};
+pub use stats::{Stats, Summary};
+
+/// Makes the arena the program's allocator, so that the scheduling thread never
+/// waits for memory. Once in a program, beside `main`.
+#[macro_export]
+macro_rules! use_arena {
+    () => {
+        #[global_allocator]
+        static BATON_ARENA: $crate::arena::Arena = $crate::arena::Arena;
+    };
+}

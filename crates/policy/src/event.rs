@@ -223,8 +223,9 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// Which events a policy asks for beside `Join`, `Enqueue` that need a decision,
-/// `Exit` and `Lost`, which every policy gets. Each costs time per occurrence.
+/// Which events a policy asks for beside those that every policy gets: `Join`,
+/// `Update`, enqueues that need a decision, `Exit`, hotplug and `Lost`. Each costs
+/// time per occurrence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interests {
@@ -236,12 +237,8 @@ pub struct Interests {
     pub stopping: bool,
     /// [`EventKind::Dequeue`] and [`EventKind::Rescued`].
     pub custody: bool,
-    /// [`EventKind::Update`].
-    pub update: bool,
     /// [`EventKind::CpuDry`].
     pub dry: bool,
-    /// [`EventKind::CpuOnline`] and [`EventKind::CpuOffline`].
-    pub hotplug: bool,
 }
 
 impl Interests {
@@ -251,8 +248,6 @@ impl Interests {
         running: true,
         stopping: true,
         custody: true,
-        update: true,
         dry: true,
-        hotplug: true,
     };
 }

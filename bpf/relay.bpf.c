@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The relay: a sched_ext scheduler that carries what happens to a process and
+ * its decisions back, and schedules by itself whatever the process does not
+ * answer in time. The kernel has every task all the time; ARCHITECTURE.md tells
+ * the whole.
+ *
+ * relay/state.h	what is kept, of tasks, CPUs and in all
+ * relay/publish.h	events to the process
+ * relay/place.h	idle CPUs, preemption, queues
+ * relay/decide.h	decisions from the process
+ * relay/rescue.h	the timer
+ * here			the scheduler's operations
+ */
+#include "relay/state.h"
+#include "relay/publish.h"
+#include "relay/place.h"
+#include "relay/decide.h"
+#include "relay/rescue.h"
+
+char _license[] SEC("license") = "GPL";
+
+static __always_inline void place_fast(struct task_ctx *tctx, u64 key, u64 now)
+{
+	tctx->key = key;
+	tctx->decided_ns = now;
+}
+
+SEC("struct_ops/relay_select_cpu")
+s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	struct task_struct *current = (void *)bpf_get_current_task_btf();
+	struct baton_shared *shared = get_shared();
+	struct task_ctx *tctx = get_task(p);
+	bool idle = false;
+	u64 now;
+	s32 cpu;
+
+	if (!tctx || !shared)
+		return prev_cpu;
+	tctx->sync = !!(wake_flags & SCX_WAKE_SYNC);
+	tctx->waker = current->pid;
+	if (!config.idle_fast_path)
+		return prev_cpu;
+	if (bpf_ksym_exists(scx_bpf_select_cpu_dfl)) {
+		cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
+		if (idle)
+			idle_take(shared, cpu);
+	} else {
+		cpu = take_idle(shared, p);
+		idle = cpu >= 0;
+	}
+	if (!idle)
+		return cpu >= 0 ? cpu : prev_cpu;
+
+	/* ops.enqueue is skipped from here. */
+	now = scx_bpf_now();
+	wake_begin(tctx);
+	wait_begin(tctx, shared, now);
+	tctx->seq++;
+	tctx->fresh = 0;
+	place_fast(tctx, rule_key(tctx, p->scx.weight, now), now);
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), 0);
+	count(BATON_CNT_ENQUEUES);
+	count(BATON_CNT_FAST_IDLE);
+	if (config.wants & BATON_WANT_DECIDED)
+		publish_enqueue(shared, p, tctx, BATON_WAKEUP, now - tctx->stopped_ns,
+				BATON_EVF_DECIDED | (tctx->sync ? BATON_EVF_SYNC : 0), now);
+	return cpu;
+}
+
+static __always_inline u32 enqueue_reason(struct task_ctx *tctx, bool woken, bool waited)
+{
+	if (tctx->fresh)
+		return BATON_NEW;
+	if (woken)
+		return BATON_WAKEUP;
+	if (waited)
+		return BATON_REQUEUED;
+	return tctx->stop_reason;
+}
+
+/* Whether the task was placed without asking anybody, and why that is right. */
+static __always_inline bool enqueue_fast(struct baton_shared *shared, struct task_struct *p,
+					 struct task_ctx *tctx, bool woken, u64 enq_flags, u64 now)
+{
+	u32 cpu = scx_bpf_task_cpu(p);
+	u64 key;
+
+	/* Its CPU goes away, and the kernel moves it only from its own queues. */
+	if (is_stranded(p)) {
+		place_fast(tctx, now, now);
+		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, clamp_slice(0), enq_flags);
+		return true;
+	}
+	/* A pinned kernel thread serves the kernel itself, the timer included. */
+	if ((p->flags & PF_KTHREAD) && is_pinned(p)) {
+		place_fast(tctx, now, now);
+		idle_take(shared, cpu);
+		if (may_preempt(cpu, now - config.preempt_min_lead_ns, now))
+			enq_flags |= SCX_ENQ_PREEMPT;
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), enq_flags | SCX_ENQ_HEAD);
+		count(BATON_CNT_KTHREADS);
+		return true;
+	}
+	if (!woken)
+		return false;
+	/* ops.select_cpu is not asked about a task with one CPU. */
+	if (config.idle_fast_path && is_pinned(p) && idle_claim(shared, cpu)) {
+		place_fast(tctx, rule_key(tctx, p->scx.weight, now), now);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), enq_flags);
+		count(BATON_CNT_FAST_IDLE);
+		return true;
+	}
+	if (config.key_rule != BATON_KEY_NONE && tctx->sync) {
+		key = rule_key(tctx, p->scx.weight, now);
+		place_fast(tctx, key, now);
+		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), clamp_slice(0), key, enq_flags);
+		count(BATON_CNT_FAST_SYNC);
+		return true;
+	}
+	return false;
+}
+
+/* The process is late, or its ring is full: first come, first served without it. */
+static __always_inline void enqueue_bypass(struct task_struct *p, struct task_ctx *tctx,
+					   u64 enq_flags, u64 now)
+{
+	u64 dsq = DSQ_RESCUE + llc_of(scx_bpf_task_cpu(p));
+
+	place_fast(tctx, now, now);
+	count(BATON_CNT_BYPASSED);
+	scx_bpf_dsq_insert(p, dsq, config.rescue_slice_ns, enq_flags);
+}
+
+SEC("struct_ops/relay_enqueue")
+void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	struct baton_shared *shared = get_shared();
+	struct task_ctx *tctx = get_task(p);
+	bool woken = enq_flags & SCX_ENQ_WAKEUP;
+	u64 now = scx_bpf_now(), slept_ns = 0;
+	u32 reason, flags = 0;
+	bool waited;
+
+	if (!tctx || !shared) {
+		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, clamp_slice(0), enq_flags);
+		return;
+	}
+	count(BATON_CNT_ENQUEUES);
+	if (woken) {
+		slept_ns = now - tctx->stopped_ns;
+		wake_begin(tctx);
+	}
+	waited = tctx->enqueued_ns;
+	reason = enqueue_reason(tctx, woken, waited);
+	wait_begin(tctx, shared, now);
+	tctx->seq++;
+	tctx->fresh = 0;
+	if (woken && tctx->sync)
+		flags |= BATON_EVF_SYNC;
+	enq_flags &= ~SCX_ENQ_HEAD;
+
+	if (enqueue_fast(shared, p, tctx, woken, enq_flags, now)) {
+		if (config.wants & BATON_WANT_DECIDED)
+			publish_enqueue(shared, p, tctx, reason, slept_ns,
+					flags | BATON_EVF_DECIDED, now);
+		goto out;
+	}
+	if (shared->silent) {
+		enqueue_bypass(p, tctx, enq_flags, now);
+		goto out;
+	}
+	if (!publish_enqueue(shared, p, tctx, reason, slept_ns, flags, now)) {
+		enqueue_bypass(p, tctx, enq_flags, now);
+		goto out;
+	}
+	tctx->decided_ns = 0;
+	scx_bpf_dsq_insert(p, DSQ_HOLD + llc_of(scx_bpf_task_cpu(p)), clamp_slice(0), enq_flags);
+	count(BATON_CNT_HELD);
+out:
+	tctx->sync = 0;
+	tctx->waker = 0;
+}
+
+/* The key at the head of a queue ordered by key. */
+static __noinline bool head_key(u64 dsq, u64 *key)
+{
+	struct bpf_iter_scx_dsq it;
+	struct task_struct *p;
+	bool found = false;
+
+	if (!key)
+		return false;
+	if (!bpf_iter_scx_dsq_new(&it, dsq, 0)) {
+		p = bpf_iter_scx_dsq_next(&it);
+		if (p) {
+			*key = p->scx.dsq_vtime;
+			found = true;
+		}
+	}
+	bpf_iter_scx_dsq_destroy(&it);
+	return found;
+}
+
+/* The earliest of this CPU's pinned tasks and all ready queues. */
+static __always_inline u64 best_ready(u32 cpu)
+{
+	u64 best_dsq = 0, best_key = 0, key = 0;
+	u32 own = llc_of(cpu), step;
+
+	if (scx_bpf_dsq_nr_queued(DSQ_PINNED + cpu) > 0)
+		best_dsq = DSQ_PINNED + cpu;
+	if (config.llcs == 1) {
+		if (scx_bpf_dsq_nr_queued(DSQ_READY) <= 0)
+			return best_dsq;
+		if (!best_dsq)
+			return DSQ_READY;
+	}
+	if (best_dsq && !head_key(best_dsq, &best_key))
+		best_dsq = 0;
+	bpf_for(step, 0, config.llcs)
+	{
+		u32 llc = own + step;
+		u64 dsq;
+
+		if (llc >= config.llcs)
+			llc -= config.llcs;
+		dsq = DSQ_READY + llc;
+		if (scx_bpf_dsq_nr_queued(dsq) <= 0 || !head_key(dsq, &key))
+			continue;
+		if (!best_dsq || key_before(key, best_key)) {
+			best_dsq = dsq;
+			best_key = key;
+		}
+	}
+	return best_dsq;
+}
+
+static __noinline bool take_rescued(u32 cpu)
+{
+	u32 own = llc_of(cpu), step;
+
+	bpf_for(step, 0, config.llcs)
+	{
+		u32 llc = own + step;
+
+		if (llc >= config.llcs)
+			llc -= config.llcs;
+		if (scx_bpf_dsq_nr_queued(DSQ_RESCUE + llc) > 0 &&
+		    scx_bpf_dsq_move_to_local(DSQ_RESCUE + llc))
+			return true;
+	}
+	return false;
+}
+
+static __noinline bool take_ready(u32 cpu)
+{
+	u64 dsq = best_ready(cpu);
+	u32 step;
+
+	if (!dsq)
+		return false;
+	if (scx_bpf_dsq_move_to_local(dsq))
+		return true;
+	/* The head went elsewhere, or nothing there may run here: try all. */
+	if (dsq != DSQ_PINNED + cpu && scx_bpf_dsq_move_to_local(DSQ_PINNED + cpu))
+		return true;
+	bpf_for(step, 0, config.llcs)
+	{
+		if (scx_bpf_dsq_move_to_local(DSQ_READY + step))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool take_any(u32 cpu, struct cpu_ctx *cctx)
+{
+	if (cctx->turn++ & 1)
+		return take_ready(cpu) || take_rescued(cpu);
+	return take_rescued(cpu) || take_ready(cpu);
+}
+
+static __noinline bool any_held(void)
+{
+	u32 llc;
+
+	bpf_for(llc, 0, config.llcs)
+	{
+		if (scx_bpf_dsq_nr_queued(DSQ_HOLD + llc) > 0 ||
+		    scx_bpf_dsq_nr_queued(DSQ_LEASED + llc) > 0)
+			return true;
+	}
+	return false;
+}
+
+SEC("struct_ops/relay_dispatch")
+void BPF_PROG(relay_dispatch, s32 cpu, struct task_struct *prev)
+{
+	struct baton_shared *shared = get_shared();
+	struct cpu_ctx *cctx = get_cpu(cpu);
+	bool held;
+
+	if (!cctx || !shared)
+		return;
+	if (take_any(cpu, cctx))
+		return;
+	held = any_held();
+	if (prev && (prev->scx.flags & SCX_TASK_QUEUED)) {
+		/*
+		 * It goes on for want of others. With some in custody that must
+		 * not be for long.
+		 */
+		prev->scx.slice = held ? BATON_SLICE_MIN_NS * 10 : clamp_slice(0);
+		return;
+	}
+	count(BATON_CNT_DRY);
+	/*
+	 * Visible as idle first, then the last look: whoever puts a task in ready
+	 * after that look sees the CPU. Both sides order their two steps by an
+	 * atomic operation or a queue's lock.
+	 */
+	idle_set(shared, cpu);
+	if (take_any(cpu, cctx)) {
+		idle_take(shared, cpu);
+		return;
+	}
+	if (held && (config.wants & BATON_WANT_DRY))
+		publish_cpu(BATON_EV_CPU_DRY, cpu, true);
+}
+
+SEC("struct_ops/relay_update_idle")
+void BPF_PROG(relay_update_idle, s32 cpu, bool idle)
+{
+	struct baton_shared *shared = get_shared();
+
+	if (!shared)
+		return;
+	if (idle)
+		idle_set(shared, cpu);
+	else
+		idle_take(shared, cpu);
+}
+
+SEC("struct_ops/relay_tick")
+void BPF_PROG(relay_tick, struct task_struct *p)
+{
+	u32 cpu = scx_bpf_task_cpu(p);
+	struct cpu_ctx *cctx = get_cpu(cpu);
+	u64 since;
+
+	if (!cctx)
+		return;
+	since = cctx->running_ns;
+	if (!since || scx_bpf_now() - since < config.rescue_slice_ns)
+		return;
+	if (scx_bpf_dsq_nr_queued(DSQ_RESCUE + llc_of(cpu)) <= 0)
+		return;
+	if (p->scx.slice) {
+		p->scx.slice = 0;
+		count(BATON_CNT_CUT);
+	}
+}
+
+SEC("struct_ops/relay_running")
+void BPF_PROG(relay_running, struct task_struct *p)
+{
+	struct baton_shared *shared = get_shared();
+	struct baton_stats *stats = get_stats();
+	u32 cpu = scx_bpf_task_cpu(p);
+	struct cpu_ctx *cctx = get_cpu(cpu);
+	struct task_ctx *tctx = get_task(p);
+	u64 now = scx_bpf_now(), wait_ns = 0;
+
+	if (!tctx || !shared || !cctx || !stats)
+		return;
+	idle_take(shared, cpu);
+	wake_begin(tctx);
+	if (tctx->enqueued_ns && now > tctx->enqueued_ns)
+		wait_ns = now - tctx->enqueued_ns;
+	if (tctx->enqueued_ns) {
+		stats->wait[bucket_of(wait_ns) & (BATON_HIST_BUCKETS - 1)]++;
+		if (wait_ns > stats->wait_max_ns) {
+			stats->wait_max_ns = wait_ns;
+			stats->wait_max_pid = p->pid;
+		}
+		if (tctx->decided_ns && now > tctx->decided_ns)
+			stats->decision_to_run[bucket_of(now - tctx->decided_ns) &
+					       (BATON_HIST_BUCKETS - 1)]++;
+	}
+	wait_end(tctx, shared);
+	tctx->running_ns = now;
+	tctx->runtime_mark_ns = p->se.sum_exec_runtime;
+	cctx->key = tctx->key;
+	cctx->burst_ns = tctx->burst_ns;
+	cctx->preempted = 0;
+	cctx->running_ns = now;
+	if (config.wants & BATON_WANT_RUNNING)
+		publish_task(p, tctx, BATON_EV_RUNNING, 0, cpu, 0, now);
+}
+
+SEC("struct_ops/relay_stopping")
+void BPF_PROG(relay_stopping, struct task_struct *p, bool runnable)
+{
+	u32 cpu = scx_bpf_task_cpu(p);
+	struct cpu_ctx *cctx = get_cpu(cpu);
+	struct task_ctx *tctx = get_task(p);
+	u64 now = scx_bpf_now(), runtime_ns;
+
+	if (!tctx || !cctx)
+		return;
+	runtime_ns = p->se.sum_exec_runtime - tctx->runtime_mark_ns;
+	tctx->burst_ns += runtime_ns;
+	tctx->runtime_mark_ns = p->se.sum_exec_runtime;
+	tctx->stopped_ns = now;
+	if (!runnable) {
+		tctx->slept = 1;
+		tctx->stop_reason = BATON_SLEPT;
+	} else if (tctx->yielded) {
+		tctx->stop_reason = BATON_YIELDED;
+	} else if (p->scx.slice || cctx->preempted) {
+		tctx->stop_reason = BATON_PREEMPTED;
+	} else {
+		tctx->stop_reason = BATON_SLICE_OVER;
+	}
+	tctx->yielded = 0;
+	cctx->running_ns = 0;
+	if (config.wants & BATON_WANT_STOPPING)
+		publish_task(p, tctx, BATON_EV_STOPPING, tctx->stop_reason, cpu, runtime_ns, now);
+}
+
+SEC("struct_ops/relay_quiescent")
+void BPF_PROG(relay_quiescent, struct task_struct *p, u64 deq_flags)
+{
+	struct baton_shared *shared = get_shared();
+	struct task_ctx *tctx = get_task(p);
+
+	if (!tctx || !shared || !tctx->enqueued_ns || !(deq_flags & SCX_DEQ_SLEEP))
+		return;
+	/* It waited and sleeps now without having run. */
+	if (config.wants & BATON_WANT_CUSTODY)
+		publish_task(p, tctx, BATON_EV_DEQUEUE, 0, scx_bpf_task_cpu(p), 0, scx_bpf_now());
+	wait_end(tctx, shared);
+}
+
+SEC("struct_ops/relay_yield")
+bool BPF_PROG(relay_yield, struct task_struct *from, struct task_struct *to)
+{
+	struct task_ctx *tctx = get_task(from);
+
+	if (tctx && !to) {
+		tctx->yielded = 1;
+		from->scx.slice = 0;
+	}
+	return false;
+}
+
+/*
+ * A higher class takes the CPU: what waits in its local queue goes elsewhere.
+ * Not for the process itself, which is gone again before that would be done.
+ */
+SEC("struct_ops/relay_cpu_release")
+void BPF_PROG(relay_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
+{
+	if (bpf_ksym_exists(scx_bpf_reenqueue_local) && args->task &&
+	    args->task->tgid != config.tgid)
+		scx_bpf_reenqueue_local();
+}
+
+static __always_inline void note_change(struct task_struct *p)
+{
+	struct task_ctx *tctx = get_task(p);
+
+	if (tctx)
+		tctx->changed = 1;
+}
+
+SEC("struct_ops/relay_set_weight")
+void BPF_PROG(relay_set_weight, struct task_struct *p, u32 weight)
+{
+	note_change(p);
+}
+
+SEC("struct_ops/relay_set_cpumask")
+void BPF_PROG(relay_set_cpumask, struct task_struct *p, const struct cpumask *cpumask)
+{
+	note_change(p);
+}
+
+SEC("struct_ops/relay_cgroup_move")
+void BPF_PROG(relay_cgroup_move, struct task_struct *p, struct cgroup *from, struct cgroup *to)
+{
+	note_change(p);
+}
+
+SEC("struct_ops.s/relay_init_task")
+s32 BPF_PROG(relay_init_task, struct task_struct *p, struct scx_init_task_args *args)
+{
+	struct task_ctx *tctx = bpf_task_storage_get(&tasks, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!tctx)
+		return -12; /* ENOMEM */
+	tctx->fresh = args->fork;
+	tctx->stopped_ns = scx_bpf_now();
+	return 0;
+}
+
+/* Left the class, or ended; waiting or not. */
+SEC("struct_ops/relay_disable")
+void BPF_PROG(relay_disable, struct task_struct *p)
+{
+	struct baton_shared *shared = get_shared();
+	struct task_ctx *tctx = get_task(p);
+
+	if (!tctx || !shared)
+		return;
+	wait_end(tctx, shared);
+	if (!tctx->announced)
+		return;
+	publish_task(p, tctx, BATON_EV_EXIT, 0, scx_bpf_task_cpu(p), 0, scx_bpf_now());
+	tctx->announced = 0;
+}
+
+SEC("struct_ops.s/relay_cpu_offline")
+void BPF_PROG(relay_cpu_offline, s32 cpu)
+{
+	struct baton_shared *shared = get_shared();
+	struct cpu_ctx *cctx = get_cpu(cpu);
+
+	if (!cctx || !shared)
+		return;
+	cctx->offline = 1;
+	idle_take(shared, cpu);
+	bpf_rcu_read_lock();
+	free_stranded(DSQ_PINNED + cpu);
+	free_stranded(DSQ_HOLD + llc_of(cpu));
+	free_stranded(DSQ_LEASED + llc_of(cpu));
+	free_stranded(DSQ_RESCUE + llc_of(cpu));
+	bpf_rcu_read_unlock();
+	publish_cpu(BATON_EV_CPU_OFFLINE, cpu, true);
+}
+
+SEC("struct_ops.s/relay_cpu_online")
+void BPF_PROG(relay_cpu_online, s32 cpu)
+{
+	struct cpu_ctx *cctx = get_cpu(cpu);
+
+	if (!cctx)
+		return;
+	cctx->offline = 0;
+	publish_cpu(BATON_EV_CPU_ONLINE, cpu, true);
+}
+
+SEC("struct_ops.s/relay_init")
+s32 BPF_PROG(relay_init)
+{
+	u32 llc, cpu;
+	s32 error;
+
+	bpf_for(llc, 0, config.llcs)
+	{
+		error = scx_bpf_create_dsq(DSQ_HOLD + llc, -1);
+		if (!error)
+			error = scx_bpf_create_dsq(DSQ_LEASED + llc, -1);
+		if (!error)
+			error = scx_bpf_create_dsq(DSQ_READY + llc, -1);
+		if (!error)
+			error = scx_bpf_create_dsq(DSQ_RESCUE + llc, -1);
+		if (error)
+			return error;
+	}
+	bpf_for(cpu, 0, config.cpus)
+	{
+		error = scx_bpf_create_dsq(DSQ_PINNED + cpu, -1);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+SEC("struct_ops.s/relay_exit")
+void BPF_PROG(relay_exit, struct scx_exit_info *info)
+{
+	struct baton_shared *shared = get_shared();
+
+	if (!shared)
+		return;
+	shared->exit_kind = info->kind;
+	shared->exit_code = info->exit_code;
+	bpf_probe_read_kernel_str(shared->exit_reason, BATON_EXIT_MSG_LEN, info->reason);
+	bpf_probe_read_kernel_str(shared->exit_msg, BATON_EXIT_MSG_LEN, info->msg);
+	shared->exited = 1;
+	if (__sync_val_compare_and_swap(&shared->asleep, 1, 0) == 1)
+		publish_cpu(BATON_EV_CPU_DRY, 0, true);
+}
+
+SEC(".struct_ops.link")
+struct sched_ext_ops relay_ops = {
+    .select_cpu = (void *)relay_select_cpu,
+    .enqueue = (void *)relay_enqueue,
+    .dispatch = (void *)relay_dispatch,
+    .tick = (void *)relay_tick,
+    .running = (void *)relay_running,
+    .stopping = (void *)relay_stopping,
+    .quiescent = (void *)relay_quiescent,
+    .yield = (void *)relay_yield,
+    .set_weight = (void *)relay_set_weight,
+    .set_cpumask = (void *)relay_set_cpumask,
+    .update_idle = (void *)relay_update_idle,
+    .cpu_release = (void *)relay_cpu_release,
+    .init_task = (void *)relay_init_task,
+    .disable = (void *)relay_disable,
+    .cgroup_move = (void *)relay_cgroup_move,
+    .cpu_online = (void *)relay_cpu_online,
+    .cpu_offline = (void *)relay_cpu_offline,
+    .init = (void *)relay_init,
+    .exit = (void *)relay_exit,
+    .flags = SCX_OPS_KEEP_BUILTIN_IDLE,
+    .timeout_ms = 5000,
+    .name = "baton",
+};

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Decisions, process to kernel: one SYSCALL program takes a whole batch. */
+#ifndef BATON_RELAY_DECIDE_H
+#define BATON_RELAY_DECIDE_H
+
+#include "place.h"
+
+/*
+ * Moves the task out of the queue that `it` iterates. The kernel refuses a task
+ * that is not on that queue, or was enqueued again after the iterator started:
+ * so whatever was checked after the start still holds.
+ */
+static __always_inline bool move_to_cpu(struct bpf_iter_scx_dsq *it, struct task_struct *p, u32 cpu,
+					u64 slice_ns, u64 enq_flags)
+{
+	scx_bpf_dsq_move_set_slice(it, slice_ns);
+	return scx_bpf_dsq_move(it, p, SCX_DSQ_LOCAL_ON | cpu, enq_flags);
+}
+
+/*
+ * After the task went into the ready queue: a CPU that became idle meanwhile
+ * looked at the queue before, and is visible as idle now.
+ */
+static __noinline void hand_to_idle(struct task_struct *p, u64 dsq, u64 slice_ns)
+{
+	struct baton_shared *shared = get_shared();
+	struct bpf_iter_scx_dsq it;
+	s32 cpu;
+
+	if (!shared)
+		return;
+	cpu = take_idle(shared, p);
+	if (cpu < 0)
+		return;
+	if (!bpf_iter_scx_dsq_new(&it, dsq, 0)) {
+		if (allowed_on(p, cpu) && (!is_pinned(p) || cpu == scx_bpf_task_cpu(p)))
+			move_to_cpu(&it, p, cpu, slice_ns, 0);
+	}
+	bpf_iter_scx_dsq_destroy(&it);
+}
+
+static __always_inline u32 decide_ready(struct bpf_iter_scx_dsq *it, struct task_struct *p,
+					struct baton_command *cmd, struct baton_shared *shared,
+					u64 now, u64 *queued_dsq)
+{
+	u64 slice_ns = clamp_slice(cmd->slice_ns);
+	u64 dsq;
+	s32 cpu;
+
+	cpu = take_idle(shared, p);
+	if (cpu >= 0) {
+		if (!move_to_cpu(it, p, cpu, slice_ns, 0)) {
+			idle_set(shared, cpu);
+			return BATON_RES_STALE;
+		}
+		count(BATON_CNT_TO_IDLE);
+		return BATON_RES_DONE;
+	}
+	if (cmd->flags & BATON_CMDF_PREEMPT) {
+		cpu = find_victim(p, cmd->key, now);
+		if (cpu >= 0) {
+			struct cpu_ctx *cctx = get_cpu(cpu);
+
+			if (cctx)
+				cctx->preempted = 1;
+			if (!move_to_cpu(it, p, cpu, slice_ns, SCX_ENQ_PREEMPT))
+				return BATON_RES_STALE;
+			count(BATON_CNT_PREEMPTIONS);
+			return BATON_RES_DONE;
+		}
+	}
+	if (is_stranded(p))
+		return scx_bpf_dsq_move(it, p, SCX_DSQ_GLOBAL, 0) ? BATON_RES_DONE
+								  : BATON_RES_STALE;
+	dsq = ready_dsq(p);
+	scx_bpf_dsq_move_set_slice(it, slice_ns);
+	scx_bpf_dsq_move_set_vtime(it, cmd->key);
+	if (!scx_bpf_dsq_move_vtime(it, p, dsq, 0))
+		return BATON_RES_STALE;
+	*queued_dsq = dsq;
+	return BATON_RES_DONE;
+}
+
+static __always_inline u32 decide_cpu(struct bpf_iter_scx_dsq *it, struct task_struct *p,
+				      struct baton_command *cmd, struct baton_shared *shared)
+{
+	struct cpu_ctx *cctx = get_cpu(cmd->cpu);
+	u64 enq_flags = 0;
+
+	if (!cctx || cctx->offline || !allowed_on(p, cmd->cpu))
+		return BATON_RES_INVALID;
+	if (migration_disabled(p) && cmd->cpu != scx_bpf_task_cpu(p))
+		return BATON_RES_INVALID;
+	if (!idle_claim(shared, cmd->cpu) && (cmd->flags & BATON_CMDF_PREEMPT)) {
+		enq_flags = SCX_ENQ_PREEMPT;
+		cctx->preempted = 1;
+		count(BATON_CNT_PREEMPTIONS);
+	}
+	if (!move_to_cpu(it, p, cmd->cpu, clamp_slice(cmd->slice_ns), enq_flags))
+		return BATON_RES_STALE;
+	return BATON_RES_DONE;
+}
+
+static __always_inline u32 decide_hold(struct bpf_iter_scx_dsq *it, struct task_struct *p,
+				       struct baton_command *cmd, u64 now)
+{
+	u64 lease_ns = cmd->lease_ns;
+
+	if (lease_ns > BATON_LEASE_MAX_NS)
+		lease_ns = BATON_LEASE_MAX_NS;
+	scx_bpf_dsq_move_set_vtime(it, now + lease_ns);
+	if (!scx_bpf_dsq_move_vtime(it, p, DSQ_LEASED + llc_of(scx_bpf_task_cpu(p)), 0))
+		return BATON_RES_STALE;
+	count(BATON_CNT_HOLDS);
+	return BATON_RES_DONE;
+}
+
+static __always_inline u32 decide_held(struct task_struct *p, struct task_ctx *tctx,
+				       struct baton_command *cmd, struct baton_shared *shared,
+				       u64 now)
+{
+	u64 dsq = dsq_of(p), queued_dsq = 0, enqueued_ns = 0;
+	struct bpf_iter_scx_dsq it;
+	u32 result = BATON_RES_INVALID;
+
+	/* Inserted only after ops.enqueue returned: too early, not too late. */
+	if (!dsq)
+		return BATON_RES_RETRY;
+	if (!in_custody(dsq))
+		return BATON_RES_STALE;
+	if (bpf_iter_scx_dsq_new(&it, dsq, 0))
+		goto out;
+	if (tctx->seq != cmd->seq) {
+		result = BATON_RES_STALE;
+		goto out;
+	}
+	if (cmd->kind != BATON_CMD_HOLD) {
+		/* Before the move: the task may run before it returns. */
+		enqueued_ns = tctx->enqueued_ns;
+		tctx->key = cmd->kind == BATON_CMD_READY ? cmd->key : now;
+		tctx->key_offset = cmd->key_offset;
+		tctx->decided_ns = now;
+	}
+	if (cmd->kind == BATON_CMD_READY)
+		result = decide_ready(&it, p, cmd, shared, now, &queued_dsq);
+	else if (cmd->kind == BATON_CMD_CPU)
+		result = decide_cpu(&it, p, cmd, shared);
+	else if (cmd->kind == BATON_CMD_HOLD)
+		result = decide_hold(&it, p, cmd, now);
+out:
+	bpf_iter_scx_dsq_destroy(&it);
+	if (result == BATON_RES_DONE && cmd->kind != BATON_CMD_HOLD) {
+		note_decision(enqueued_ns, now);
+		if (queued_dsq)
+			hand_to_idle(p, queued_dsq, clamp_slice(cmd->slice_ns));
+	}
+	return result;
+}
+
+static __always_inline u32 decide_task(struct baton_command *cmd, struct baton_shared *shared)
+{
+	struct task_struct *p = bpf_task_from_pid(cmd->pid);
+	struct task_ctx *tctx;
+	u32 result;
+
+	if (!p)
+		return BATON_RES_GONE;
+	tctx = get_task(p);
+	if (!tctx || p->start_time != cmd->start_ns) {
+		result = BATON_RES_GONE;
+	} else if (cmd->kind == BATON_CMD_PROBE) {
+		result = BATON_RES_DONE;
+	} else if (tctx->seq != cmd->seq) {
+		result = BATON_RES_STALE;
+	} else {
+		bpf_rcu_read_lock();
+		result = decide_held(p, tctx, cmd, shared, scx_bpf_now());
+		bpf_rcu_read_unlock();
+	}
+	bpf_task_release(p);
+	return result;
+}
+
+static __always_inline void count_result(u32 result)
+{
+	if (result == BATON_RES_DONE)
+		count(BATON_CNT_DECISIONS);
+	else if (result == BATON_RES_STALE)
+		count(BATON_CNT_STALE);
+	else if (result == BATON_RES_GONE)
+		count(BATON_CNT_GONE);
+	else if (result == BATON_RES_INVALID)
+		count(BATON_CNT_INVALID);
+	else if (result == BATON_RES_RETRY)
+		count(BATON_CNT_RETRIES);
+}
+
+static long decide_one(u32 index, void *data)
+{
+	struct baton_shared *shared = get_shared();
+	struct baton_batch *batch;
+	struct baton_command *cmd;
+	u32 zero = 0;
+
+	batch = bpf_map_lookup_elem(&batch_map, &zero);
+	if (!batch || !shared || index >= BATON_BATCH_MAX)
+		return 1;
+	cmd = &batch->commands[index];
+	cmd->result = decide_task(cmd, shared);
+	if (cmd->kind != BATON_CMD_PROBE)
+		count_result(cmd->result);
+	return 0;
+}
+
+struct decide_args {
+	u32 commands;
+};
+
+SEC("syscall")
+int relay_decide(struct decide_args *args)
+{
+	count(BATON_CNT_BATCHES);
+	bpf_loop(args->commands < BATON_BATCH_MAX ? args->commands : BATON_BATCH_MAX, decide_one,
+		 NULL, 0);
+	return 0;
+}
+
+#endif /* BATON_RELAY_DECIDE_H */

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where a held task goes: idle CPU, preemption, ready queue. */
+#ifndef BATON_RELAY_PLACE_H
+#define BATON_RELAY_PLACE_H
+
+#include "state.h"
+
+static __always_inline bool allowed_on(struct task_struct *p, u32 cpu)
+{
+	return cpu < config.cpus && bpf_cpumask_test_cpu(cpu, p->cpus_ptr);
+}
+
+/*
+ * Whether the task may not leave its CPU for the moment. Entering a BPF program
+ * disables migration of the current task itself: for that one, a count of one
+ * means nothing.
+ */
+static __always_inline bool migration_disabled(struct task_struct *p)
+{
+	u32 own = p == (void *)bpf_get_current_task_btf();
+
+	return p->migration_disabled > own;
+}
+
+/* Whether the task can run on one CPU alone. */
+static __always_inline bool is_pinned(struct task_struct *p)
+{
+	return p->nr_cpus_allowed == 1 || migration_disabled(p);
+}
+
+static __always_inline void idle_set(struct baton_shared *shared, u32 cpu)
+{
+	u32 word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
+
+	__sync_fetch_and_or(&shared->idle[word], 1ULL << (cpu & 63));
+}
+
+/* Whether it was set; the caller that got `true` owns the idle CPU. */
+static __always_inline bool idle_take(struct baton_shared *shared, u32 cpu)
+{
+	u64 bit = 1ULL << (cpu & 63);
+	u32 word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
+
+	if (!(*(volatile u64 *)&shared->idle[word] & bit))
+		return false;
+	return __sync_fetch_and_and(&shared->idle[word], ~bit) & bit;
+}
+
+/* Takes an idle CPU out of the relay's mask and out of the kernel's. */
+static __always_inline bool idle_claim(struct baton_shared *shared, u32 cpu)
+{
+	if (!idle_take(shared, cpu))
+		return false;
+	if (bpf_ksym_exists(scx_bpf_test_and_clear_cpu_idle))
+		scx_bpf_test_and_clear_cpu_idle(cpu);
+	return true;
+}
+
+/* The lowest set bit; the caller made sure that there is one. */
+static __always_inline u32 lowest_bit(u64 bits)
+{
+	u32 bit = 0;
+
+	bits &= -bits;
+	if (bits & 0xffffffff00000000ULL)
+		bit += 32;
+	if (bits & 0xffff0000ffff0000ULL)
+		bit += 16;
+	if (bits & 0xff00ff00ff00ff00ULL)
+		bit += 8;
+	if (bits & 0xf0f0f0f0f0f0f0f0ULL)
+		bit += 4;
+	if (bits & 0xccccccccccccccccULL)
+		bit += 2;
+	if (bits & 0xaaaaaaaaaaaaaaaaULL)
+		bit += 1;
+	return bit;
+}
+
+/*
+ * Takes an idle CPU for the task out of the given set (`llc` of
+ * BATON_MAX_LLCS: any). -1 if there is none.
+ *
+ * The relay keeps its own idle mask, because a CPU must be visible as idle
+ * before it looks at the ready queue for the last time: only then can a task be
+ * put in the ready queue without the CPU missing it (see relay_dispatch).
+ */
+static __noinline s32 take_idle_in(struct task_struct *p, u32 llc)
+{
+	struct baton_shared *shared = get_shared();
+	u32 word, tries;
+
+	if (!shared)
+		return -1;
+	bpf_for(word, 0, config.words)
+	{
+		u64 bits;
+
+		word = bounded(word, BATON_MASK_WORDS - 1);
+		bits = *(volatile u64 *)&shared->idle[word];
+		if (llc < BATON_MAX_LLCS)
+			bits &= config.llc_mask[bounded(llc, BATON_MAX_LLCS - 1)][word];
+		bpf_for(tries, 0, 64)
+		{
+			u32 cpu;
+
+			if (!bits)
+				break;
+			cpu = word * 64 + lowest_bit(bits);
+			bits &= bits - 1;
+			if (allowed_on(p, cpu) && idle_claim(shared, cpu))
+				return cpu;
+		}
+	}
+	return -1;
+}
+
+static __always_inline bool any_idle(struct baton_shared *shared)
+{
+	u32 word;
+
+	bpf_for(word, 0, config.words)
+	{
+		if (*(volatile u64 *)&shared->idle[bounded(word, BATON_MASK_WORDS - 1)])
+			return true;
+	}
+	return false;
+}
+
+/* An idle CPU that the task may use: where it was, near there, anywhere. */
+static __always_inline s32 take_idle(struct baton_shared *shared, struct task_struct *p)
+{
+	u32 near = scx_bpf_task_cpu(p);
+	s32 cpu;
+
+	if (!any_idle(shared))
+		return -1;
+	if (allowed_on(p, near) && idle_claim(shared, near))
+		return near;
+	if (is_pinned(p))
+		return -1;
+	if (config.llcs > 1) {
+		cpu = take_idle_in(p, llc_of(near));
+		if (cpu >= 0)
+			return cpu;
+	}
+	return take_idle_in(p, BATON_MAX_LLCS);
+}
+
+/* Whether a task of this key may take the CPU from what runs there. */
+static __always_inline bool may_preempt(u32 cpu, u64 key, u64 now)
+{
+	struct cpu_ctx *cctx = get_cpu(cpu);
+	u64 since;
+
+	if (!cctx || cctx->preempted)
+		return false;
+	since = cctx->running_ns;
+	if (!since)
+		return false;
+	if (cctx->burst_ns + (now - since) < config.preempt_min_burst_ns)
+		return false;
+	return key_before(key + config.preempt_min_lead_ns, cctx->key);
+}
+
+/* Looks at the task's own CPU, then at a few more near it. */
+static __always_inline s32 find_victim(struct task_struct *p, u64 key, u64 now)
+{
+	u32 near = scx_bpf_task_cpu(p);
+	u32 step;
+
+	if (allowed_on(p, near) && may_preempt(near, key, now))
+		return near;
+	if (is_pinned(p))
+		return -1;
+	bpf_for(step, 1, 8)
+	{
+		u32 cpu = near + step;
+
+		if (step >= config.cpus)
+			break;
+		if (cpu >= config.cpus)
+			cpu -= config.cpus;
+		if (allowed_on(p, cpu) && may_preempt(cpu, key, now))
+			return cpu;
+	}
+	return -1;
+}
+
+/* The queue that takes decided tasks of this task's kind. */
+static __always_inline u64 ready_dsq(struct task_struct *p)
+{
+	u32 cpu = scx_bpf_task_cpu(p);
+
+	if (is_pinned(p))
+		return DSQ_PINNED + cpu;
+	return DSQ_READY + llc_of(cpu);
+}
+
+/* Whether a pinned task sits on a CPU that goes away: only the kernel can move it. */
+static __always_inline bool is_stranded(struct task_struct *p)
+{
+	struct cpu_ctx *cctx = get_cpu(scx_bpf_task_cpu(p));
+
+	return is_pinned(p) && cctx && cctx->offline;
+}
+
+static __always_inline u64 dsq_of(struct task_struct *p)
+{
+	struct scx_dispatch_q *dsq = p->scx.dsq;
+
+	return dsq ? BPF_CORE_READ(dsq, id) : 0;
+}
+
+static __always_inline bool in_custody(u64 dsq)
+{
+	return (dsq & ~0xfffULL) == DSQ_HOLD || (dsq & ~0xfffULL) == DSQ_LEASED;
+}
+
+static __always_inline void note_decision(u64 enqueued_ns, u64 now)
+{
+	struct baton_stats *stats = get_stats();
+
+	if (stats && enqueued_ns && now > enqueued_ns)
+		stats->queue_to_decision[bucket_of(now - enqueued_ns) & (BATON_HIST_BUCKETS - 1)]++;
+}
+
+#endif /* BATON_RELAY_PLACE_H */

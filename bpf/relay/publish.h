@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Events, kernel to process. */
+#ifndef BATON_RELAY_PUBLISH_H
+#define BATON_RELAY_PUBLISH_H
+
+#include "state.h"
+
+/*
+ * The process sets `asleep`, looks at the ring once more and only then sleeps;
+ * here the record is reserved, which the process can see, before `asleep` is
+ * read. One of the two sees the other, so no wakeup is lost.
+ */
+static __always_inline u64 wake_flags_for(struct baton_shared *shared, bool urgent)
+{
+	if (!urgent || !*(volatile u32 *)&shared->asleep)
+		return BPF_RB_NO_WAKEUP;
+	if (__sync_val_compare_and_swap(&shared->asleep, 1, 0) != 1)
+		return BPF_RB_NO_WAKEUP;
+	count(BATON_CNT_WAKEUPS);
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+static __always_inline void lose(struct baton_shared *shared)
+{
+	__sync_fetch_and_add(&shared->lost, 1);
+	count(BATON_CNT_LOST);
+}
+
+static __always_inline void fill_info(struct baton_info *info, struct task_struct *p)
+{
+	struct cgroup *cgrp = BPF_CORE_READ(p, cgroups, dfl_cgrp);
+
+	info->cgroup = cgrp ? BPF_CORE_READ(cgrp, kn, id) : 0;
+	info->tgid = p->tgid;
+	info->weight = p->scx.weight;
+	info->kernel_thread = !!(p->flags & PF_KTHREAD);
+	info->pad = 0;
+	__builtin_memcpy(info->name, p->comm, BATON_NAME_LEN);
+	if (bpf_probe_read_kernel(info->allowed, config.words * 8 & 0xff, p->cpus_ptr))
+		info->allowed[0] = 0;
+}
+
+static __noinline bool publish_info(struct task_struct *p, struct task_ctx *tctx, u16 kind)
+{
+	struct baton_shared *shared = get_shared();
+	struct baton_event_info *record;
+
+	if (!shared)
+		return false;
+	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	if (!record) {
+		lose(shared);
+		return false;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->event.time_ns = scx_bpf_now();
+	record->event.start_ns = p->start_time;
+	record->event.pid = p->pid;
+	record->event.kind = kind;
+	fill_info(&record->info, p);
+	tctx->announced = 1;
+	tctx->changed = 0;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	count(BATON_CNT_EVENTS);
+	return true;
+}
+
+/* The process hears of a task and of its changes before anything else about it. */
+static __always_inline bool introduce(struct task_struct *p, struct task_ctx *tctx)
+{
+	if (!tctx->announced)
+		return publish_info(p, tctx, BATON_EV_JOIN);
+	if (tctx->changed)
+		return publish_info(p, tctx, BATON_EV_UPDATE);
+	return true;
+}
+
+static __always_inline struct baton_event *reserve_event(struct baton_shared *shared)
+{
+	struct baton_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		lose(shared);
+		return NULL;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	return event;
+}
+
+static __always_inline bool publish_enqueue(struct baton_shared *shared, struct task_struct *p,
+					    struct task_ctx *tctx, u32 reason, u64 slept_ns,
+					    u32 flags, u64 now)
+{
+	struct baton_event *event;
+
+	if (!introduce(p, tctx))
+		return false;
+	event = reserve_event(shared);
+	if (!event)
+		return false;
+	event->time_ns = now;
+	event->start_ns = p->start_time;
+	event->seq = tctx->seq;
+	event->burst_ns = tctx->burst_ns;
+	event->runtime_ns = p->se.sum_exec_runtime;
+	event->slept_ns = slept_ns;
+	event->pid = p->pid;
+	event->waker = tctx->waker;
+	event->cpu = scx_bpf_task_cpu(p);
+	event->waiting = shared->waiting;
+	event->kind = BATON_EV_ENQUEUE;
+	event->reason = reason;
+	event->flags = flags;
+	bpf_ringbuf_submit(event, wake_flags_for(shared, !(flags & BATON_EVF_DECIDED)));
+	count(BATON_CNT_EVENTS);
+	return true;
+}
+
+/* Everything but enqueues: none of these waits for an answer. */
+static __always_inline void publish_task(struct task_struct *p, struct task_ctx *tctx, u16 kind,
+					 u16 reason, u32 cpu, u64 runtime_ns, u64 now)
+{
+	struct baton_shared *shared = get_shared();
+	struct baton_event *event;
+
+	if (!shared || !introduce(p, tctx))
+		return;
+	event = reserve_event(shared);
+	if (!event)
+		return;
+	event->time_ns = now;
+	event->start_ns = p->start_time;
+	event->seq = tctx->seq;
+	event->runtime_ns = runtime_ns;
+	event->pid = p->pid;
+	event->cpu = cpu;
+	event->kind = kind;
+	event->reason = reason;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	count(BATON_CNT_EVENTS);
+}
+
+static __always_inline void publish_cpu(u16 kind, u32 cpu, bool urgent)
+{
+	struct baton_shared *shared = get_shared();
+	struct baton_event *event;
+
+	if (!shared)
+		return;
+	event = reserve_event(shared);
+	if (!event)
+		return;
+	event->time_ns = scx_bpf_now();
+	event->cpu = cpu;
+	event->kind = kind;
+	bpf_ringbuf_submit(event, wake_flags_for(shared, urgent));
+	count(BATON_CNT_EVENTS);
+}
+
+#endif /* BATON_RELAY_PUBLISH_H */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What happens without the process: a timer looks at the oldest held tasks, at
+ * tasks that starve in ready, and at idle CPUs beside waiting work.
+ */
+#ifndef BATON_RELAY_RESCUE_H
+#define BATON_RELAY_RESCUE_H
+
+#include "place.h"
+#include "publish.h"
+
+#define RESCUE_SCAN_MAX 256
+#define STARVE_SCAN_MAX 1024
+
+struct rescue_timer {
+	struct bpf_timer timer;
+	u64 starve_scan_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct rescue_timer);
+} timer_map SEC(".maps");
+
+/*
+ * Puts a task where it will run although nobody decides: an idle CPU, or the
+ * rescue queue, which every CPU serves in turn with ready.
+ */
+static __always_inline bool rescue_move(struct bpf_iter_scx_dsq *it, struct task_struct *p,
+					struct baton_shared *shared)
+{
+	u32 near = scx_bpf_task_cpu(p);
+	s32 cpu;
+
+	scx_bpf_dsq_move_set_slice(it, config.rescue_slice_ns);
+	if (is_stranded(p))
+		return scx_bpf_dsq_move(it, p, SCX_DSQ_GLOBAL, 0);
+	cpu = take_idle(shared, p);
+	if (cpu >= 0)
+		return scx_bpf_dsq_move(it, p, SCX_DSQ_LOCAL_ON | cpu, 0);
+	return scx_bpf_dsq_move(it, p, DSQ_RESCUE + llc_of(near), 0);
+}
+
+/* The moment from which a held task is overdue. */
+static __always_inline u64 due_at(struct task_struct *p, struct task_ctx *tctx, u64 dsq)
+{
+	if ((dsq & ~0xfffULL) == DSQ_LEASED)
+		return p->scx.dsq_vtime;
+	return tctx->enqueued_ns + config.rescue_after_ns;
+}
+
+/* Rescues what is overdue at the head of a custody queue; the head is the oldest. */
+static __noinline u32 rescue_queue(u64 dsq, u64 now)
+{
+	struct baton_shared *shared = get_shared();
+	struct bpf_iter_scx_dsq it;
+	struct task_struct *p;
+	u32 rescued = 0, step;
+
+	if (!shared)
+		return 0;
+	if (bpf_iter_scx_dsq_new(&it, dsq, 0))
+		goto out;
+	bpf_for(step, 0, RESCUE_SCAN_MAX)
+	{
+		struct task_ctx *tctx;
+
+		p = bpf_iter_scx_dsq_next(&it);
+		if (!p)
+			break;
+		tctx = get_task(p);
+		if (!tctx)
+			continue;
+		if (key_before(now, due_at(p, tctx, dsq)))
+			break;
+		tctx->decided_ns = now;
+		tctx->key = now;
+		if (!rescue_move(&it, p, shared))
+			continue;
+		rescued++;
+		count(BATON_CNT_RESCUES);
+		if (config.wants & BATON_WANT_CUSTODY)
+			publish_task(p, tctx, BATON_EV_RESCUED, 0, scx_bpf_task_cpu(p), 0, now);
+	}
+out:
+	bpf_iter_scx_dsq_destroy(&it);
+	return rescued;
+}
+
+/* Takes tasks that wait too long for their key out of a ready queue. */
+static __noinline u32 rescue_starved(u64 dsq, u64 now)
+{
+	struct baton_shared *shared = get_shared();
+	struct bpf_iter_scx_dsq it;
+	struct task_struct *p;
+	u32 moved = 0, step;
+
+	if (!shared || scx_bpf_dsq_nr_queued(dsq) <= 0)
+		return 0;
+	if (bpf_iter_scx_dsq_new(&it, dsq, 0))
+		goto out;
+	bpf_for(step, 0, STARVE_SCAN_MAX)
+	{
+		struct task_ctx *tctx;
+
+		p = bpf_iter_scx_dsq_next(&it);
+		if (!p)
+			break;
+		tctx = get_task(p);
+		if (!tctx || !tctx->enqueued_ns || now - tctx->enqueued_ns < config.starve_after_ns)
+			continue;
+		if (rescue_move(&it, p, shared)) {
+			moved++;
+			count(BATON_CNT_STARVED);
+		}
+	}
+out:
+	bpf_iter_scx_dsq_destroy(&it);
+	return moved;
+}
+
+/* Pinned tasks whose CPU went away: only from the global queue does it take them. */
+static __noinline void free_stranded(u64 dsq)
+{
+	struct bpf_iter_scx_dsq it;
+	struct task_struct *p;
+	u32 step;
+
+	if (scx_bpf_dsq_nr_queued(dsq) <= 0)
+		return;
+	if (!bpf_iter_scx_dsq_new(&it, dsq, 0)) {
+		bpf_for(step, 0, STARVE_SCAN_MAX)
+		{
+			p = bpf_iter_scx_dsq_next(&it);
+			if (!p)
+				break;
+			if (is_stranded(p))
+				scx_bpf_dsq_move(&it, p, SCX_DSQ_GLOBAL, 0);
+		}
+	}
+	bpf_iter_scx_dsq_destroy(&it);
+}
+
+/* Gives the head of a queue to idle CPUs, should the two have missed each other. */
+static __noinline void feed_idle(u64 dsq)
+{
+	struct baton_shared *shared = get_shared();
+	struct bpf_iter_scx_dsq it;
+	struct task_struct *p;
+	u32 step;
+
+	if (!shared || !any_idle(shared) || scx_bpf_dsq_nr_queued(dsq) <= 0)
+		return;
+	if (bpf_iter_scx_dsq_new(&it, dsq, 0))
+		goto out;
+	bpf_for(step, 0, 16)
+	{
+		s32 cpu;
+
+		p = bpf_iter_scx_dsq_next(&it);
+		if (!p)
+			break;
+		cpu = take_idle(shared, p);
+		if (cpu >= 0)
+			scx_bpf_dsq_move(&it, p, SCX_DSQ_LOCAL_ON | cpu, 0);
+	}
+out:
+	bpf_iter_scx_dsq_destroy(&it);
+}
+
+static long rescue_llc(u32 llc, void *data)
+{
+	u64 now = *(u64 *)data;
+
+	rescue_queue(DSQ_HOLD + llc, now);
+	rescue_queue(DSQ_LEASED + llc, now);
+	feed_idle(DSQ_RESCUE + llc);
+	feed_idle(DSQ_READY + llc);
+	return 0;
+}
+
+static long starve_llc(u32 llc, void *data)
+{
+	rescue_starved(DSQ_READY + llc, *(u64 *)data);
+	free_stranded(DSQ_RESCUE + llc);
+	return 0;
+}
+
+static long starve_cpu(u32 cpu, void *data)
+{
+	rescue_starved(DSQ_PINNED + cpu, *(u64 *)data);
+	free_stranded(DSQ_PINNED + cpu);
+	return 0;
+}
+
+/*
+ * A process that has not looked at its events for a whole rescue_after while
+ * tasks waited is taken for silent: until it looks again, tasks go past it
+ * instead of growing old in custody.
+ */
+static __always_inline void judge_silence(struct baton_shared *shared, u64 now)
+{
+	u64 alive_ns = *(volatile u64 *)&shared->alive_ns;
+
+	if (!shared->silent && !*(volatile u32 *)&shared->asleep && now > alive_ns &&
+	    now - alive_ns > config.rescue_after_ns)
+		shared->silent = 1;
+}
+
+static int rescue_tick(void *map, int *key, struct rescue_timer *timer)
+{
+	struct baton_shared *shared = get_shared();
+	u64 now = scx_bpf_now();
+	u64 period_ns = BATON_TIMER_IDLE_NS;
+
+	if (!shared)
+		return 0;
+	judge_silence(shared, now);
+	bpf_rcu_read_lock();
+	bpf_loop(config.llcs, rescue_llc, &now, 0);
+	if (now - timer->starve_scan_ns >= BATON_STARVE_SCAN_NS) {
+		timer->starve_scan_ns = now;
+		bpf_loop(config.llcs, starve_llc, &now, 0);
+		bpf_loop(config.cpus, starve_cpu, &now, 0);
+	}
+	bpf_rcu_read_unlock();
+	if (shared->waiting)
+		period_ns = BATON_TIMER_BUSY_NS;
+	bpf_timer_start(&timer->timer, period_ns, 0);
+	return 0;
+}
+
+SEC("syscall")
+int relay_start(void *ctx)
+{
+	u32 zero = 0;
+	struct rescue_timer *timer = bpf_map_lookup_elem(&timer_map, &zero);
+
+	if (!timer)
+		return -EINVAL;
+	bpf_timer_init(&timer->timer, &timer_map, CLOCK_MONOTONIC);
+	bpf_timer_set_callback(&timer->timer, rescue_tick);
+	return bpf_timer_start(&timer->timer, BATON_TIMER_BUSY_NS, 0);
+}
+
+#endif /* BATON_RELAY_RESCUE_H */

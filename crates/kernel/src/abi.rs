@@ -1,0 +1,252 @@
+//! The Rust side of `bpf/include/abi.h`, where the meaning of each field stands.
+//! A test compares both layouts.
+#![allow(missing_docs)]
+
+pub const MAX_CPUS: usize = 1024;
+pub const MASK_WORDS: usize = MAX_CPUS / 64;
+pub const MAX_LLCS: usize = 64;
+pub const BATCH_MAX: usize = 128;
+pub const NAME_LEN: usize = 16;
+pub const HIST_BUCKETS: usize = 128;
+pub const EXIT_MSG_LEN: usize = 256;
+
+pub const EV_JOIN: u16 = 1;
+pub const EV_UPDATE: u16 = 2;
+pub const EV_ENQUEUE: u16 = 3;
+pub const EV_RUNNING: u16 = 4;
+pub const EV_STOPPING: u16 = 5;
+pub const EV_DEQUEUE: u16 = 6;
+pub const EV_RESCUED: u16 = 7;
+pub const EV_EXIT: u16 = 8;
+pub const EV_CPU_DRY: u16 = 9;
+pub const EV_CPU_ONLINE: u16 = 10;
+pub const EV_CPU_OFFLINE: u16 = 11;
+
+pub const WAKEUP: u16 = 1;
+pub const NEW: u16 = 2;
+pub const SLICE_OVER: u16 = 3;
+pub const PREEMPTED: u16 = 4;
+pub const YIELDED: u16 = 5;
+pub const REQUEUED: u16 = 6;
+pub const SLEPT: u16 = 7;
+
+pub const EVF_SYNC: u32 = 1 << 0;
+pub const EVF_DECIDED: u32 = 1 << 1;
+
+pub const CMD_READY: u32 = 1;
+pub const CMD_CPU: u32 = 2;
+pub const CMD_HOLD: u32 = 3;
+pub const CMD_PROBE: u32 = 4;
+pub const CMDF_PREEMPT: u32 = 1 << 0;
+
+pub const RES_DONE: u32 = 1;
+pub const RES_GONE: u32 = 3;
+pub const RES_RETRY: u32 = 5;
+
+pub const KEY_NONE: u32 = 0;
+pub const KEY_ENQUEUE_TIME: u32 = 1;
+pub const KEY_DEADLINE: u32 = 2;
+
+pub const WANT_DECIDED: u32 = 1 << 0;
+pub const WANT_RUNNING: u32 = 1 << 1;
+pub const WANT_STOPPING: u32 = 1 << 2;
+pub const WANT_CUSTODY: u32 = 1 << 3;
+pub const WANT_DRY: u32 = 1 << 4;
+
+/// `struct baton_event`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Event {
+    pub time_ns: u64,
+    pub start_ns: u64,
+    pub seq: u64,
+    pub burst_ns: u64,
+    pub runtime_ns: u64,
+    pub slept_ns: u64,
+    pub pid: u32,
+    pub waker: u32,
+    pub cpu: u32,
+    pub waiting: u32,
+    pub kind: u16,
+    pub reason: u16,
+    pub flags: u32,
+}
+
+/// `struct baton_info`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Info {
+    pub cgroup: u64,
+    pub tgid: u32,
+    pub weight: u32,
+    pub kernel_thread: u32,
+    pub pad: u32,
+    pub name: [u8; NAME_LEN],
+    pub allowed: [u64; MASK_WORDS],
+}
+
+/// `struct baton_event_info`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EventInfo {
+    pub event: Event,
+    pub info: Info,
+}
+
+/// `struct baton_command`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    pub start_ns: u64,
+    pub seq: u64,
+    pub key: u64,
+    pub slice_ns: u64,
+    pub lease_ns: u64,
+    pub key_offset: i64,
+    pub pid: u32,
+    pub cpu: u32,
+    pub kind: u32,
+    pub flags: u32,
+    pub result: u32,
+    pub pad: u32,
+}
+
+/// `struct baton_batch`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    pub commands: [Command; BATCH_MAX],
+}
+
+/// `struct baton_config`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    pub slice_ns: u64,
+    pub rescue_after_ns: u64,
+    pub rescue_slice_ns: u64,
+    pub starve_after_ns: u64,
+    pub preempt_min_burst_ns: u64,
+    pub preempt_min_lead_ns: u64,
+    pub burst_max_ns: u64,
+    pub key_rule: u32,
+    pub wants: u32,
+    pub idle_fast_path: u32,
+    pub tgid: u32,
+    pub cpus: u32,
+    pub words: u32,
+    pub llcs: u32,
+    pub pad: u32,
+    pub llc_mask: [[u64; MASK_WORDS]; MAX_LLCS],
+    pub cpu_llc: [u8; MAX_CPUS],
+}
+
+/// `struct baton_shared`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    pub asleep: u32,
+    pub pad0: u32,
+    pub alive_ns: u64,
+    pub pad1: [u64; 6],
+    pub silent: u32,
+    pub waiting: u32,
+    pub exited: u32,
+    pub exit_kind: u32,
+    pub exit_code: i64,
+    pub lost: u64,
+    pub idle: [u64; MASK_WORDS],
+    pub exit_reason: [u8; EXIT_MSG_LEN],
+    pub exit_msg: [u8; EXIT_MSG_LEN],
+}
+
+/// Names of the counters, in the order of `enum baton_counter`.
+pub const COUNTERS: [&str; 22] = [
+    "events",
+    "lost",
+    "enqueues",
+    "held",
+    "fast_idle",
+    "fast_sync",
+    "kernel_threads",
+    "batches",
+    "decisions",
+    "stale",
+    "gone",
+    "invalid",
+    "retries",
+    "rescues",
+    "bypassed",
+    "starved",
+    "to_idle",
+    "preemptions",
+    "holds",
+    "process_wakeups",
+    "dry",
+    "cut",
+];
+
+/// `struct baton_stats`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RawStats {
+    pub counter: [u64; COUNTERS.len()],
+    pub queue_to_decision: [u64; HIST_BUCKETS],
+    pub decision_to_run: [u64; HIST_BUCKETS],
+    pub wait: [u64; HIST_BUCKETS],
+    pub wait_max_ns: u64,
+    pub wait_max_pid: u32,
+    pub pad: u32,
+}
+
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests {
+    use std::mem::{offset_of, size_of};
+
+    use super::*;
+
+    unsafe extern "C" {
+        static baton_layout: [u64; 64];
+        static baton_layout_len: u64;
+    }
+
+    #[test]
+    fn rust_and_c_agree() {
+        let ours = [
+            size_of::<Event>(),
+            offset_of!(Event, pid),
+            offset_of!(Event, kind),
+            offset_of!(Event, flags),
+            size_of::<Info>(),
+            offset_of!(Info, name),
+            offset_of!(Info, allowed),
+            size_of::<EventInfo>(),
+            offset_of!(EventInfo, info),
+            size_of::<Command>(),
+            offset_of!(Command, key_offset),
+            offset_of!(Command, kind),
+            offset_of!(Command, result),
+            size_of::<Batch>(),
+            size_of::<Config>(),
+            offset_of!(Config, key_rule),
+            offset_of!(Config, cpus),
+            offset_of!(Config, llc_mask),
+            offset_of!(Config, cpu_llc),
+            size_of::<Shared>(),
+            offset_of!(Shared, silent),
+            offset_of!(Shared, exit_code),
+            offset_of!(Shared, lost),
+            offset_of!(Shared, idle),
+            offset_of!(Shared, exit_msg),
+            size_of::<RawStats>(),
+            offset_of!(RawStats, queue_to_decision),
+            offset_of!(RawStats, wait),
+            offset_of!(RawStats, wait_max_ns),
+            COUNTERS.len(),
+        ];
+        // SAFETY: constants of a C object that is linked into this test.
+        let (theirs, len) = unsafe { (&baton_layout, baton_layout_len as usize) };
+        assert_eq!(ours.map(|value| value as u64)[..], theirs[..len]);
+    }
+}

@@ -1,0 +1,86 @@
+//! What this machine's kernel can do for the relay.
+
+use std::path::Path;
+
+use baton_policy::Options;
+use serde::Serialize;
+
+use crate::{
+    convert,
+    relay::{Open, kernel_release, loaded_scheduler},
+};
+
+/// One thing that a policy on this kernel needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What is looked at.
+    pub name: &'static str,
+    /// Whether it is as needed.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do, where it is not as needed.
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, ok: bool, detail: impl Into<String>, remedy: &str) -> Self {
+        Self { name, ok, detail: detail.into(), remedy: (!ok).then(|| remedy.to_string()) }
+    }
+}
+
+/// Looks at all that a policy on this kernel needs. Nothing is attached: the relay
+/// is loaded, if that is allowed, and dropped again.
+#[must_use]
+pub fn doctor() -> Vec<Check> {
+    let in_vm = "or run in a VM: baton vm --policy fifo -- sh";
+    let sched_ext = Path::new("/sys/kernel/sched_ext").exists();
+    let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
+    let root = crate::relay::is_root();
+    let mut checks = vec![
+        Check::new(
+            "sched_ext",
+            sched_ext,
+            format!("Linux {}", kernel_release()),
+            &format!("use Linux 6.12 or later with CONFIG_SCHED_CLASS_EXT=y, {in_vm}"),
+        ),
+        Check::new(
+            "kernel types (BTF)",
+            btf,
+            if btf { "/sys/kernel/btf/vmlinux" } else { "no /sys/kernel/btf/vmlinux" },
+            &format!("use a kernel with CONFIG_DEBUG_INFO_BTF=y, {in_vm}"),
+        ),
+        Check::new(
+            "root",
+            root,
+            if root { "yes" } else { "no" },
+            &format!("run with sudo, {in_vm}"),
+        ),
+    ];
+    if sched_ext {
+        let loaded = loaded_scheduler();
+        let detail = loaded.clone().unwrap_or_else(|| "none loaded".to_string());
+        let remedy = "stop the scheduler that is loaded: sched_ext takes one at a time";
+        checks.push(Check::new("other schedulers", loaded.is_none(), detail, remedy));
+    }
+    if checks.iter().all(|check| check.ok) {
+        checks.push(relay_loads());
+    }
+    checks
+}
+
+fn relay_loads() -> Check {
+    let name = "the relay loads";
+    let machine = match baton_machine::read_sys(Path::new("/sys")) {
+        Ok(machine) => machine,
+        Err(error) => return Check::new(name, false, error.to_string(), "see the error"),
+    };
+    let config = match convert::config(&Options::default(), &machine, std::process::id()) {
+        Ok(config) => config,
+        Err(error) => return Check::new(name, false, error, "see the error"),
+    };
+    match Open::new().and_then(|open| open.load(&config)) {
+        Ok(_) => Check::new(name, true, "yes", ""),
+        Err(error) => Check::new(name, false, error.to_string(), "see the error"),
+    }
+}

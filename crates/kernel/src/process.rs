@@ -1,0 +1,347 @@
+//! The scheduling thread: events in, decisions out, asleep when there is nothing.
+
+use std::{
+    os::fd::AsRawFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use baton_policy::{
+    Backend, CpuSet, Decision, Driver, DriverStats, Event, EventKind, Policy, TaskKey,
+};
+
+use crate::{
+    abi, convert,
+    realtime::{Bell, now_ns, page_faults},
+    record::Recorder,
+    relay::Channel,
+    shared::Shared,
+};
+
+/// Events that one batch takes at most, so that decisions do not wait for a flood.
+const BATCH_EVENTS: usize = 256;
+/// How often a decision that came before its task's insertion is sent again.
+const RETRIES_MAX: u32 = 100;
+/// Pause between such retries when there is nothing else to do.
+const RETRY_PAUSE: Duration = Duration::from_micros(20);
+/// A real-time thread must sleep now and then, or the kernel takes it for a loop.
+const NAP_AFTER_NS: u64 = 100_000_000;
+const NAP: Duration = Duration::from_micros(50);
+/// Longest sleep; only bounds how late the thread notices what no event tells.
+const SLEEP: Duration = Duration::from_millis(100);
+const RETRY_ROOM: usize = 1024;
+
+/// What the scheduling thread shares with the thread that watches it.
+#[derive(Debug)]
+pub struct Watch {
+    /// Set to end the scheduling thread.
+    pub stop: AtomicBool,
+    /// Wakes the scheduling thread.
+    pub bell: Bell,
+    /// When the policy was last entered; 0 while it is not running.
+    pub entered_ns: AtomicU64,
+}
+
+/// What the scheduling thread tells at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ProcessStats {
+    /// The driver's counters.
+    #[serde(flatten)]
+    pub driver: DriverStats,
+    /// Decisions given up because their task was never found in custody.
+    pub missed: u64,
+    /// Minor page faults after the start.
+    pub faults_minor: u64,
+    /// Major page faults after the start.
+    pub faults_major: u64,
+}
+
+/// The relay as a policy's backend: the plain loop.
+#[derive(Debug)]
+pub struct RelayBackend {
+    channel: Channel,
+    shared: Arc<Shared>,
+    commands: Vec<abi::Command>,
+    retries: Vec<(abi::Command, u32)>,
+    online: CpuSet,
+    lost_seen: u64,
+    missed: u64,
+}
+
+impl RelayBackend {
+    /// A backend over a loaded relay.
+    #[must_use]
+    pub fn new(channel: Channel, shared: Arc<Shared>, online: CpuSet) -> Self {
+        let lost_seen = shared.lost();
+        Self {
+            channel,
+            shared,
+            commands: Vec::with_capacity(8192),
+            retries: Vec::with_capacity(RETRY_ROOM),
+            online,
+            lost_seen,
+            missed: 0,
+        }
+    }
+
+    /// Events that were lost since the last call.
+    fn newly_lost(&mut self) -> u64 {
+        let lost = self.shared.lost();
+        let count = lost - self.lost_seen;
+        self.lost_seen = lost;
+        count
+    }
+
+    /// Sends what was decided, and what came too early before.
+    fn flush(&mut self) -> Result<(), i32> {
+        if self.commands.is_empty() && self.retries.is_empty() {
+            return Ok(());
+        }
+        let fresh = self.commands.len();
+        let mut tries: Vec<u32> = Vec::new();
+        if !self.retries.is_empty() {
+            tries.extend(self.retries.iter().map(|(_, tries)| *tries));
+            self.commands
+                .extend(self.retries.drain(..).map(|(command, _)| command));
+        }
+        let Self {
+            channel,
+            commands,
+            retries,
+            missed,
+            ..
+        } = self;
+        let mut index = 0;
+        let result = channel.decider.run(commands, |command| {
+            let tried = if index < fresh {
+                0
+            } else {
+                tries[index - fresh]
+            };
+            index += 1;
+            if command.result != abi::RES_RETRY {
+                return;
+            }
+            if tried < RETRIES_MAX && retries.len() < RETRY_ROOM {
+                retries.push((*command, tried + 1));
+            } else {
+                *missed += 1;
+            }
+        });
+        commands.clear();
+        result
+    }
+
+    /// The first of the tasks that no longer lives, if any; asks the kernel.
+    fn find_dead(&mut self, tasks: &[TaskKey]) -> Result<Vec<TaskKey>, i32> {
+        let probe = |task: &TaskKey| abi::Command {
+            kind: abi::CMD_PROBE,
+            pid: task.pid,
+            start_ns: task.start_ns,
+            ..abi::Command::default()
+        };
+        let commands: Vec<_> = tasks.iter().map(probe).collect();
+        let mut dead = Vec::new();
+        self.channel.decider.run(&commands, |command| {
+            if command.result == abi::RES_GONE {
+                dead.push(TaskKey {
+                    pid: command.pid,
+                    start_ns: command.start_ns,
+                });
+            }
+        })?;
+        Ok(dead)
+    }
+
+    /// Sleeps until the relay or the bell wakes the thread.
+    fn sleep(&self, bell: &Bell) {
+        if !self.retries.is_empty() {
+            return bell.wait(-1, RETRY_PAUSE);
+        }
+        self.shared.set_asleep();
+        if self.channel.ring.is_empty() {
+            bell.wait(self.channel.ring_fd.as_raw_fd(), SLEEP);
+        }
+        self.shared.set_awake();
+    }
+}
+
+impl Backend for RelayBackend {
+    type Error = i32;
+
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let event = self.channel.ring.next(parse)?;
+            let Some(event) = event else { continue };
+            match event.kind {
+                EventKind::CpuOnline { cpu } => {
+                    self.online.insert(cpu);
+                }
+                EventKind::CpuOffline { cpu } => self.online.remove(cpu),
+                _ => {}
+            }
+            return Some(event);
+        }
+    }
+
+    fn idle_cpu(&mut self, _: TaskKey, near: u32) -> Option<u32> {
+        let idle = CpuSet::from_words(self.shared.idle()).intersection(&self.online);
+        if idle.contains(near) {
+            Some(near)
+        } else {
+            idle.lowest()
+        }
+    }
+
+    fn online(&self) -> CpuSet {
+        self.online
+    }
+
+    fn decide(&mut self, decision: Decision) -> Result<(), i32> {
+        self.commands.push(convert::command(&decision));
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<(), i32> {
+        let result = self.flush();
+        self.shared.set_alive(now_ns());
+        result
+    }
+}
+
+/// Reads a record; the kernel's ring aligns it to eight bytes.
+#[allow(unsafe_code)]
+fn parse(record: &[u8]) -> Option<Event> {
+    if record.len() < size_of::<abi::Event>() {
+        return None;
+    }
+    if record.len() >= size_of::<abi::EventInfo>() {
+        // SAFETY: long enough, and every bit pattern is an EventInfo.
+        let raw: abi::EventInfo = unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) };
+        return Some(convert::event_info(&raw));
+    }
+    // SAFETY: long enough, and every bit pattern is an Event.
+    let raw: abi::Event = unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) };
+    convert::event(&raw)
+}
+
+/// A policy, driven by the relay.
+#[allow(missing_debug_implementations)]
+pub struct Process<P: Policy> {
+    driver: Driver<P>,
+    backend: RelayBackend,
+    watch: Arc<Watch>,
+    recorder: Option<Recorder>,
+}
+
+impl<P: Policy> Process<P> {
+    /// Joins a policy and a relay.
+    pub fn new(
+        driver: Driver<P>,
+        backend: RelayBackend,
+        watch: Arc<Watch>,
+        recorder: Option<Recorder>,
+    ) -> Self {
+        Self {
+            driver,
+            backend,
+            watch,
+            recorder,
+        }
+    }
+
+    /// Schedules until it is stopped or the relay is gone.
+    pub fn run(mut self) -> ProcessStats {
+        let faults = page_faults();
+        let mut awake_since = now_ns();
+        while !self.watch.stop.load(Ordering::Relaxed) && !self.backend.shared.exited() {
+            let now = now_ns();
+            self.backend.shared.set_alive(now);
+            let worked = self.batch(now);
+            if self.backend.complete().is_err() {
+                break;
+            }
+            if !worked {
+                self.backend.sleep(&self.watch.bell);
+                awake_since = now_ns();
+            } else if now - awake_since > NAP_AFTER_NS {
+                self.watch.bell.wait(-1, NAP);
+                awake_since = now_ns();
+            }
+        }
+        let after = page_faults();
+        ProcessStats {
+            driver: *self.driver.stats(),
+            missed: self.backend.missed,
+            faults_minor: after.0 - faults.0,
+            faults_major: after.1 - faults.1,
+        }
+    }
+
+    /// Gives waiting events to the policy and takes its decisions; whether there
+    /// were any.
+    fn batch(&mut self, now: u64) -> bool {
+        let lost = self.backend.newly_lost();
+        let mut events = 0;
+        self.watch.entered_ns.store(now, Ordering::Relaxed);
+        while events < BATCH_EVENTS {
+            let Some(event) = self.backend.next_event() else {
+                break;
+            };
+            self.give(&event);
+            events += 1;
+        }
+        if lost > 0 {
+            self.resynchronise(lost);
+            events += 1;
+        }
+        if events > 0 {
+            let end_ns = now_ns();
+            self.driver.batch_end(end_ns);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.batch(end_ns, self.driver.decisions());
+            }
+            let commands = self.driver.decisions().iter().map(convert::command);
+            self.backend.commands.extend(commands);
+            self.driver.clear_decisions();
+        }
+        self.watch.entered_ns.store(0, Ordering::Relaxed);
+        events > 0
+    }
+
+    fn give(&mut self, event: &Event) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(event);
+        }
+        self.driver.event(event);
+    }
+
+    /// After a loss: tells the policy, and ends the tasks whose exit it missed.
+    /// Everything else repairs itself: a task is announced again with its next
+    /// event, and one whose enqueue was lost is not held.
+    fn resynchronise(&mut self, count: u64) {
+        let time_ns = now_ns();
+        let task = TaskKey::default();
+        self.give(&Event {
+            time_ns,
+            task,
+            kind: EventKind::Lost { count },
+        });
+        let known: Vec<_> = self
+            .driver
+            .tasks()
+            .iter()
+            .map(|(_, task)| task.key)
+            .collect();
+        for task in self.backend.find_dead(&known).unwrap_or_default() {
+            self.give(&Event {
+                time_ns,
+                task,
+                kind: EventKind::Exit,
+            });
+        }
+    }
+}

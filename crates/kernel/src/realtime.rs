@@ -1,0 +1,169 @@
+//! The scheduling thread's own scheduling: never by the class that it serves.
+#![allow(unsafe_code)]
+
+use std::{
+    io,
+    mem::zeroed,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use crate::Error;
+
+/// SCHED_FIFO priority of the scheduling thread: above ordinary real-time work,
+/// below the kernel's migration and watchdog threads.
+const PRIORITY: i32 = 50;
+/// CPU time after which a thread that never sleeps is ended.
+const LOOP_LIMIT: Duration = Duration::from_millis(500);
+
+/// What the process says when the kernel ends its loop; see [`limit_loops`].
+const LOOP_MESSAGE: &[u8] = b"baton: the policy used the CPU for half a second without a pause \
+and was ended; the kernel's own scheduler is back\n";
+
+/// Exit code of a process whose policy looped.
+pub const EXIT_LOOPED: i32 = 70;
+
+static ARMED: AtomicU32 = AtomicU32::new(0);
+
+/// Makes the calling thread SCHED_FIFO.
+///
+/// # Errors
+/// When the system refuses.
+pub fn enter_fifo() -> Result<(), Error> {
+    let param = libc::sched_param {
+        sched_priority: PRIORITY,
+    };
+    // SAFETY: a valid parameter; 0 is the calling thread.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &param) } != 0 {
+        return Err(Error::system(
+            "cannot make the scheduling thread SCHED_FIFO (needs root)",
+        ));
+    }
+    Ok(())
+}
+
+/// Locks all memory of the process, now and later.
+///
+/// # Errors
+/// When the system refuses.
+pub fn lock_memory() -> Result<(), Error> {
+    // SAFETY: no pointers.
+    if unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) } != 0 {
+        return Err(Error::system(
+            "cannot lock memory (needs root or a higher RLIMIT_MEMLOCK)",
+        ));
+    }
+    Ok(())
+}
+
+/// Has the kernel end the process when a real-time thread of it computes for
+/// [`LOOP_LIMIT`] without sleeping. The message is written by a signal handler.
+///
+/// # Errors
+/// When the system refuses.
+pub fn limit_loops() -> Result<(), Error> {
+    if ARMED.swap(1, Ordering::AcqRel) != 0 {
+        return Ok(());
+    }
+    let micros = LOOP_LIMIT.as_micros() as libc::rlim_t;
+    // The hard limit, later by as much, kills should the handler not run.
+    let limit = libc::rlimit {
+        rlim_cur: micros,
+        rlim_max: micros * 2,
+    };
+    // SAFETY: the handler does only what a handler may: write and _exit.
+    unsafe {
+        let mut action: libc::sigaction = zeroed();
+        action.sa_sigaction = on_loop as *const () as usize;
+        if libc::sigaction(libc::SIGXCPU, &action, std::ptr::null_mut()) != 0
+            || libc::setrlimit(libc::RLIMIT_RTTIME, &limit) != 0
+        {
+            return Err(Error::system(
+                "cannot limit the CPU time of the scheduling thread",
+            ));
+        }
+    }
+    Ok(())
+}
+
+extern "C" fn on_loop(_: libc::c_int) {
+    // SAFETY: both calls are async-signal-safe.
+    unsafe {
+        libc::write(2, LOOP_MESSAGE.as_ptr().cast(), LOOP_MESSAGE.len());
+        libc::_exit(EXIT_LOOPED);
+    }
+}
+
+/// Page faults of the calling thread since it began: minor, major.
+#[must_use]
+pub fn page_faults() -> (u64, u64) {
+    // SAFETY: the structure is filled by the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = zeroed();
+        libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
+        usage
+    };
+    (usage.ru_minflt as u64, usage.ru_majflt as u64)
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC, the clock of every event.
+#[must_use]
+pub fn now_ns() -> u64 {
+    // SAFETY: the structure is filled by the call, which cannot fail.
+    let time = unsafe {
+        let mut time: libc::timespec = zeroed();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time);
+        time
+    };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// An event that one thread sends and another waits for.
+#[derive(Debug)]
+pub struct Bell(libc::c_int);
+
+impl Bell {
+    /// A bell that has not rung.
+    ///
+    /// # Errors
+    /// When the system has no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(Self(fd))
+        }
+    }
+
+    /// Wakes the waiting thread, now or when it waits next.
+    pub fn ring(&self) {
+        let one = 1_u64;
+        // SAFETY: eight bytes of a live value; a full counter rings as well.
+        unsafe { libc::write(self.0, (&raw const one).cast(), 8) };
+    }
+
+    /// Waits until the bell rings, `other` is readable or the time is over.
+    pub fn wait(&self, other: libc::c_int, timeout: Duration) {
+        let entry = |fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let mut entries = [entry(self.0), entry(other)];
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs() as libc::time_t,
+            tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
+        };
+        // SAFETY: two live entries; an interrupted wait is as good as a wakeup.
+        unsafe { libc::ppoll(entries.as_mut_ptr(), 2, &timeout, std::ptr::null()) };
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        // SAFETY: our own descriptor, closed once.
+        unsafe { libc::close(self.0) };
+    }
+}
