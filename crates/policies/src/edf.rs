@@ -1,0 +1,241 @@
+//! Earliest deadline first, where a task's deadline says how soon it will sleep
+//! and whether it had its share.
+//!
+//! ```text
+//! key    = now + burst + habit + lead
+//! burst  = weighted CPU time since the last sleep,           0 to 100 ms
+//! habit  = weighted mean CPU time between its sleeps,        0 to habit_ms
+//! lead   = weighted CPU time ahead of the average task,      -credit_ms to debt_ms,
+//!          where the first slice_ms in either direction count as none
+//! slice  = slice_ms / (waiting / CPUs + 1),                  2 ms to slice_ms
+//! ```
+//!
+//! "Weighted" is CPU time divided by the task's weight (in units of the default
+//! weight), so a heavy task has nearer deadlines and falls behind later.
+//!
+//! - **burst** puts tasks that sleep soon before those that compute. It is all that
+//!   the backend itself knows at a synchronous wakeup; the rest goes along as the
+//!   decision's key offset, so a task has one deadline on both paths.
+//! - **habit** tells a task that always sleeps soon from one that sleeps rarely at
+//!   the moment of waking, where both have used nothing: an exponential mean of whole
+//!   bursts, a new one counting a quarter. A burst that slices divided is one burst.
+//! - **lead** makes the shares fair in the long run. The average task's virtual time
+//!   moves with every charge by that charge divided by the number of tasks that
+//!   compete; a task's lead is its own virtual time less that. It is cut at the
+//!   credit for a task that slept and at the debt for one that computes, so that
+//!   none saves up or owes without end; and a sleep repays a debt, one for one. A
+//!   lead of less than a slice is what slices make of fairness anyhow, and to follow
+//!   it costs switches: ordered by virtual time alone, messaging programs took half
+//!   as long again.
+//! - **Preemption** is allowed at wakeups that are not synchronous; the backend
+//!   judges it by the thresholds in [`Options::preemption`].
+//!
+//! No task starves: whatever comes more than `100 + habit_ms + debt_ms + credit_ms`
+//! later stands behind it, 330 ms with the defaults.
+//!
+//! Shares follow the weights as far as this window allows; a task with a
+//! hundredth of the others' weight gets more than its hundredth, for it never waits
+//! longer than that.
+//!
+//! Sources: `scx_rustland` and Andrea Righi's talk "Crafting a Linux kernel
+//! scheduler in Rust" (2024) for a deadline from virtual time and the habit of
+//! sleeping, and for the slice; Stoica and Abdel-Wahab, "Earliest Eligible Virtual
+//! Deadline First" (1995) for virtual time and its average. Written anew.
+
+use baton_policy::{
+    Context, Enqueue, EnqueueReason, KeyRule, MS, Options, Policy, Setup, TaskId, weighted,
+};
+
+use crate::Param;
+
+/// Most that the CPU time since the last sleep adds; also the longest burst that
+/// the mean takes into account.
+const BURST_MAX_NS: u64 = 100 * MS;
+
+/// No slice is shorter: as long as a running task is safe from preemption.
+const SLICE_MIN_NS: u64 = 2 * MS;
+
+const RULE: KeyRule = KeyRule::Deadline {
+    burst_max_ns: BURST_MAX_NS,
+};
+
+/// Bound of every duration that a user gives, so that sums of them do not overflow.
+const PARAM_MAX_MS: u64 = 10_000;
+
+pub(crate) const PARAMS: &[Param] = &[
+    Param {
+        name: "slice_ms",
+        default: "20",
+        meaning: "longest slice, when nobody waits",
+    },
+    Param {
+        name: "debt_ms",
+        default: "200",
+        meaning: "most that using too much delays a task",
+    },
+    Param {
+        name: "credit_ms",
+        default: "20",
+        meaning: "most that having slept hastens a task",
+    },
+    Param {
+        name: "habit_ms",
+        default: "10",
+        meaning: "most that a habit of long bursts delays",
+    },
+];
+
+/// Runs tasks in the order of their deadlines.
+#[derive(Debug)]
+pub struct Edf {
+    slice_ns: u64,
+    debt_ns: u64,
+    credit_ns: u64,
+    habit_ns: u64,
+    cpus: u64,
+    /// Where the average task stands, weighted CPU time; wraps around.
+    average_ns: u64,
+}
+
+/// What the policy keeps of a task.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EdfTask {
+    /// Its virtual time, on the scale of [`Edf::average_ns`].
+    virtual_ns: u64,
+    /// CPU time in its life, at its last enqueue.
+    runtime_ns: u64,
+    /// CPU time since its last sleep, at its last enqueue.
+    burst_ns: u64,
+    /// Number of its last enqueue.
+    seq: u64,
+    /// Mean CPU time between sleeps.
+    habit_ns: u64,
+}
+
+impl Policy for Edf {
+    const NAME: &'static str = "edf";
+    const SUMMARY: &'static str = "earliest deadline first: soon asleep and fair share";
+    type Task = EdfTask;
+
+    fn new(setup: &Setup<'_>) -> Self {
+        let param_ns = |name, default: u64| setup.param(name, default).min(PARAM_MAX_MS) * MS;
+        Self {
+            slice_ns: param_ns("slice_ms", 20).clamp(SLICE_MIN_NS, Options::SLICE_MAX_NS),
+            debt_ns: param_ns("debt_ms", 200),
+            credit_ns: param_ns("credit_ms", 20),
+            habit_ns: param_ns("habit_ms", 10),
+            cpus: setup.machine.online().len() as u64,
+            average_ns: 0,
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            slice_ns: self.slice_ns,
+            sync_fast_path: Some(RULE),
+            ..Options::default()
+        }
+    }
+
+    fn join(&mut self, cx: &mut Context<'_, EdfTask>, task: TaskId) {
+        cx.state(task).virtual_ns = self.average_ns;
+    }
+
+    fn enqueue(&mut self, cx: &mut Context<'_, EdfTask>, id: TaskId, enqueue: &Enqueue) {
+        let weight = cx.task(id).info.weight;
+        let state = cx.state(id);
+        let (used_ns, enqueues) = state.since_last(enqueue);
+        if enqueue.reason == EnqueueReason::Wakeup {
+            state.learn_habit(used_ns, enqueues);
+        }
+        // An enqueue comes here when no CPU idles. What went beyond a slice since the
+        // last one was used while CPUs idled or nobody waited: it was nobody's share.
+        let charge_ns = weighted(used_ns.min(self.slice_ns), weight);
+        let lead_ns = self.charge(state, charge_ns, enqueue);
+        let habit_ns = weighted(state.habit_ns, weight).min(self.habit_ns);
+        state.runtime_ns = enqueue.runtime_ns;
+        state.burst_ns = enqueue.burst_ns;
+        state.seq = enqueue.seq;
+        if enqueue.decided {
+            return;
+        }
+
+        let offset = beyond(lead_ns, self.slice_ns as i64) + habit_ns as i64;
+        let key = RULE
+            .key(cx.now_ns(), enqueue.burst_ns, weight)
+            .wrapping_add_signed(offset);
+        cx.ready(id, key)
+            .slice_ns(self.slice_ns(enqueue.waiting))
+            .preempt(enqueue.reason == EnqueueReason::Wakeup && !enqueue.sync)
+            .key_offset(offset);
+    }
+
+    fn cpu_online(&mut self, cx: &mut Context<'_, EdfTask>, _: u32, _: bool) {
+        self.cpus = cx.online().len() as u64;
+    }
+}
+
+impl Edf {
+    /// Moves a task's virtual time, and with it the average. Returns the task's lead
+    /// over the average, from minus credit to debt and a slice beyond each.
+    fn charge(&mut self, task: &mut EdfTask, charge_ns: u64, enqueue: &Enqueue) -> i64 {
+        let least = -((self.slice_ns + self.credit_ns) as i64);
+        let most = (self.slice_ns + self.debt_ns) as i64;
+        let lead = task.virtual_ns.wrapping_sub(self.average_ns) as i64;
+        let lead = lead.clamp(least, most);
+        let repaid = lead.max(0).min(enqueue.slept_ns.min(most as u64) as i64);
+        let start = lead - repaid;
+        // The average moves by what the task moved: a debt beyond the bound is
+        // forgiven, so it must not push the others into credit.
+        let moved = charge_ns.min((most - start) as u64);
+        // This task was on a CPU or takes the place of one that is.
+        let competing = (self.cpus + u64::from(enqueue.waiting))
+            .saturating_sub(1)
+            .max(1);
+        let share = moved / competing;
+        task.virtual_ns = self
+            .average_ns
+            .wrapping_add_signed(start)
+            .wrapping_add(moved);
+        self.average_ns = self.average_ns.wrapping_add(share);
+        start + moved as i64 - share as i64
+    }
+
+    /// The longest slice divided by the number of tasks for each CPU.
+    fn slice_ns(&self, waiting: u32) -> u64 {
+        let turns = u64::from(waiting) / self.cpus.max(1) + 1;
+        (self.slice_ns / turns).max(SLICE_MIN_NS)
+    }
+}
+
+impl EdfTask {
+    /// CPU time used since the last enqueue that was heard of, and the number of
+    /// enqueues since: those that the backend served itself were not heard of, but
+    /// numbered. A task that ran before the policy came starts afresh.
+    const fn since_last(&self, enqueue: &Enqueue) -> (u64, u64) {
+        if self.seq == 0 {
+            return (0, 1);
+        }
+        let enqueues = enqueue.seq.saturating_sub(self.seq);
+        let used_ns = enqueue.runtime_ns.saturating_sub(self.runtime_ns);
+        (used_ns, if enqueues == 0 { 1 } else { enqueues })
+    }
+
+    /// Takes what ended with the last sleep into the mean; several bursts count as
+    /// one of their average length.
+    fn learn_habit(&mut self, used_ns: u64, bursts: u64) {
+        let burst_ns = self.burst_ns.saturating_add(used_ns) / bursts;
+        self.habit_ns = self.habit_ns - self.habit_ns / 4 + burst_ns.min(BURST_MAX_NS) / 4;
+    }
+}
+
+/// How far `value` lies outside `-slack..=slack`.
+const fn beyond(value: i64, slack: i64) -> i64 {
+    if value > slack {
+        value - slack
+    } else if value < -slack {
+        value + slack
+    } else {
+        0
+    }
+}

@@ -1,0 +1,169 @@
+//! Event sequences written by hand, for tests of policies.
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::collections::BTreeMap;
+
+use baton_policy::{
+    Decision, Driver, Enqueue, EnqueueReason, Event, EventKind, Machine, Placement, Policy, Setup,
+    TaskInfo, TaskKey, TaskName,
+};
+
+/// A policy on a machine, and what happens there. Times are in nanoseconds.
+pub struct Script<P: Policy> {
+    driver: Driver<P>,
+    tasks: BTreeMap<&'static str, Actor>,
+    pub waiting: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Actor {
+    key: TaskKey,
+    weight: u32,
+    seq: u64,
+    runtime_ns: u64,
+    burst_ns: u64,
+    /// When it stopped running, if it ran at once when it was enqueued.
+    stopped_ns: u64,
+}
+
+impl<P: Policy> Script<P> {
+    pub fn new(cpus: u32) -> Self {
+        Self::with_params(cpus, &[])
+    }
+
+    pub fn with_params(cpus: u32, params: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        let params: Vec<_> = params.iter().map(owned).collect();
+        let machine = Machine::uniform("script", cpus);
+        let driver = Driver::new(&Setup::with_params(&machine, 1, &params)).unwrap();
+        Self {
+            driver,
+            tasks: BTreeMap::new(),
+            waiting: 1,
+        }
+    }
+
+    pub fn driver(&self) -> &Driver<P> {
+        &self.driver
+    }
+
+    pub fn event(&mut self, event: &Event) -> Option<Decision> {
+        self.driver.clear_decisions();
+        self.driver.event(event);
+        self.driver.decisions().first().copied()
+    }
+
+    /// A task appears. Others, if not named before, have the default weight.
+    pub fn join(&mut self, name: &'static str, weight: u32) -> &mut Self {
+        let key = TaskKey {
+            pid: self.tasks.len() as u32 + 1,
+            start_ns: 1,
+        };
+        let actor = Actor {
+            key,
+            weight,
+            seq: 0,
+            runtime_ns: 0,
+            burst_ns: 0,
+            stopped_ns: 0,
+        };
+        self.tasks.insert(name, actor);
+        let info = TaskInfo {
+            name: TaskName::new(name),
+            weight,
+            ..TaskInfo::default()
+        };
+        self.event(&Event {
+            time_ns: 0,
+            task: key,
+            kind: EventKind::Join(info),
+        });
+        self
+    }
+
+    /// The task used the CPU for so long.
+    pub fn ran(&mut self, name: &'static str, ns: u64) -> &mut Self {
+        let actor = self.actor(name);
+        actor.runtime_ns = actor.runtime_ns.saturating_add(ns);
+        actor.burst_ns = actor.burst_ns.saturating_add(ns);
+        actor.stopped_ns = actor.stopped_ns.saturating_add(ns);
+        self
+    }
+
+    pub fn wakeup(&mut self, name: &'static str, at_ns: u64) -> Decision {
+        self.actor(name).burst_ns = 0;
+        self.enqueue(name, at_ns, EnqueueReason::Wakeup, false)
+    }
+
+    pub fn sync_wakeup(&mut self, name: &'static str, at_ns: u64) -> Decision {
+        self.actor(name).burst_ns = 0;
+        self.enqueue(name, at_ns, EnqueueReason::Wakeup, true)
+    }
+
+    /// A wakeup that the backend serves itself: numbered, but not told.
+    pub fn unseen_wakeup(&mut self, name: &'static str) -> &mut Self {
+        let actor = self.actor(name);
+        actor.burst_ns = 0;
+        actor.seq += 1;
+        self
+    }
+
+    pub fn slice_over(&mut self, name: &'static str, at_ns: u64) -> Decision {
+        self.enqueue(name, at_ns, EnqueueReason::SliceOver, false)
+    }
+
+    fn actor(&mut self, name: &'static str) -> &mut Actor {
+        if !self.tasks.contains_key(name) {
+            self.join(name, 100);
+        }
+        self.tasks.get_mut(name).unwrap()
+    }
+
+    fn enqueue(
+        &mut self,
+        name: &'static str,
+        time_ns: u64,
+        reason: EnqueueReason,
+        sync: bool,
+    ) -> Decision {
+        let waiting = self.waiting;
+        let actor = self.actor(name);
+        actor.seq += 1;
+        let slept_ns = match reason {
+            EnqueueReason::Wakeup => time_ns.saturating_sub(actor.stopped_ns),
+            _ => 0,
+        };
+        actor.stopped_ns = time_ns;
+        let Actor {
+            key: task,
+            seq,
+            runtime_ns,
+            burst_ns,
+            ..
+        } = *actor;
+        let enqueue = Enqueue {
+            seq,
+            reason,
+            sync,
+            burst_ns,
+            runtime_ns,
+            slept_ns,
+            waiting,
+            ..Enqueue::default()
+        };
+        let decision = self.event(&Event {
+            time_ns,
+            task,
+            kind: EventKind::Enqueue(enqueue),
+        });
+        decision.expect("a decision about every enqueue")
+    }
+}
+
+/// The key of a decision that puts a task into the ready queue.
+pub fn key(decision: Decision) -> u64 {
+    match decision.placement {
+        Placement::Ready { key } => key,
+        other => panic!("not ready but {other:?}"),
+    }
+}
