@@ -53,11 +53,11 @@ fn streams_status_and_files() {
     let script = "cat first & cat second >&2; wait; pwd > where; mkdir -p d/e; cp second d/e/f; \
                   echo \"$WORD\" > /dev/stdout; exit 7";
     let captured = shell(script)
-        .cwd("/work")
+        .cwd("/job")
         .env("WORD", "a word")
-        .pack(dir.path(), "/work")
+        .pack(dir.path(), "/job")
         .out("where", dir.path().join("where"))
-        .out("/work/d", dir.path().join("d"))
+        .out("/job/d", dir.path().join("d"))
         .out("none", dir.path().join("none"))
         .run_captured()
         .unwrap();
