@@ -66,7 +66,7 @@ fn streams_status_and_files() {
     assert!(output == first, "standard output differs");
     assert_eq!(word, b"a word\n");
     assert!(captured.stderr == second, "standard error differs");
-    assert_eq!(std::fs::read(dir.path().join("where")).unwrap(), b"/work\n");
+    assert_eq!(std::fs::read(dir.path().join("where")).unwrap(), b"/job\n");
     assert!(
         std::fs::read(dir.path().join("d/e/f")).unwrap() == second,
         "the file differs"
