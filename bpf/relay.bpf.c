@@ -384,6 +384,9 @@ void BPF_PROG(relay_running, struct task_struct *p)
 			stats->wait_max_ns = wait_ns;
 			stats->wait_max_pid = p->pid;
 		}
+		if (shared->silent && tctx->enqueued_ns >= shared->silent_since_ns &&
+		    wait_ns > stats->silent_wait_max_ns)
+			stats->silent_wait_max_ns = wait_ns;
 		if (tctx->decided_ns && now > tctx->decided_ns)
 			stats->decision_to_run[bucket_of(now - tctx->decided_ns) &
 					       (BATON_HIST_BUCKETS - 1)]++;

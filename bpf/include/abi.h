@@ -178,6 +178,7 @@ struct baton_shared {
 	__u32 exit_kind;
 	__s64 exit_code;
 	__u64 lost;		      /* events that found the ring full */
+	__u64 silent_since_ns;
 	__u64 idle[BATON_MASK_WORDS]; /* CPUs that look idle */
 	__u8 exit_reason[BATON_EXIT_MSG_LEN];
 	__u8 exit_msg[BATON_EXIT_MSG_LEN];
@@ -220,6 +221,7 @@ struct baton_stats {
 	__u64 decision_to_run[BATON_HIST_BUCKETS];
 	__u64 wait[BATON_HIST_BUCKETS]; /* runnable to running */
 	__u64 wait_max_ns;
+	__u64 silent_wait_max_ns; /* of waits that began in a silence */
 	__u32 wait_max_pid;
 	__u32 pad;
 };

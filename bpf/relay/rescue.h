@@ -205,8 +205,10 @@ static __always_inline void judge_silence(struct baton_shared *shared, u64 now)
 	u64 alive_ns = *(volatile u64 *)&shared->alive_ns;
 
 	if (!shared->silent && !*(volatile u32 *)&shared->asleep && now > alive_ns &&
-	    now - alive_ns > config.rescue_after_ns)
+	    now - alive_ns > config.rescue_after_ns) {
+		shared->silent_since_ns = now;
 		shared->silent = 1;
+	}
 }
 
 static int rescue_tick(void *map, int *key, struct rescue_timer *timer)

@@ -155,6 +155,7 @@ pub struct Shared {
     pub exit_kind: u32,
     pub exit_code: i64,
     pub lost: u64,
+    pub silent_since_ns: u64,
     pub idle: [u64; MASK_WORDS],
     pub exit_reason: [u8; EXIT_MSG_LEN],
     pub exit_msg: [u8; EXIT_MSG_LEN],
@@ -195,6 +196,7 @@ pub struct RawStats {
     pub decision_to_run: [u64; HIST_BUCKETS],
     pub wait: [u64; HIST_BUCKETS],
     pub wait_max_ns: u64,
+    pub silent_wait_max_ns: u64,
     pub wait_max_pid: u32,
     pub pad: u32,
 }

@@ -25,7 +25,12 @@ pub struct Check {
 
 impl Check {
     fn new(name: &'static str, ok: bool, detail: impl Into<String>, remedy: &str) -> Self {
-        Self { name, ok, detail: detail.into(), remedy: (!ok).then(|| remedy.to_string()) }
+        Self {
+            name,
+            ok,
+            detail: detail.into(),
+            remedy: (!ok).then(|| remedy.to_string()),
+        }
     }
 }
 
@@ -47,7 +52,11 @@ pub fn doctor() -> Vec<Check> {
         Check::new(
             "kernel types (BTF)",
             btf,
-            if btf { "/sys/kernel/btf/vmlinux" } else { "no /sys/kernel/btf/vmlinux" },
+            if btf {
+                "/sys/kernel/btf/vmlinux"
+            } else {
+                "no /sys/kernel/btf/vmlinux"
+            },
             &format!("use a kernel with CONFIG_DEBUG_INFO_BTF=y, {in_vm}"),
         ),
         Check::new(
@@ -61,7 +70,12 @@ pub fn doctor() -> Vec<Check> {
         let loaded = loaded_scheduler();
         let detail = loaded.clone().unwrap_or_else(|| "none loaded".to_string());
         let remedy = "stop the scheduler that is loaded: sched_ext takes one at a time";
-        checks.push(Check::new("other schedulers", loaded.is_none(), detail, remedy));
+        checks.push(Check::new(
+            "other schedulers",
+            loaded.is_none(),
+            detail,
+            remedy,
+        ));
     }
     if checks.iter().all(|check| check.ok) {
         checks.push(relay_loads());

@@ -255,8 +255,9 @@ impl<P: Policy> Process<P> {
 
     /// Schedules until it is stopped or the relay is gone.
     pub fn run(mut self) -> ProcessStats {
-        let faults = page_faults();
+        // The first look at the clock maps the kernel's page for it.
         let mut awake_since = now_ns();
+        let faults = page_faults();
         while !self.watch.stop.load(Ordering::Relaxed) && !self.backend.shared.exited() {
             let now = now_ns();
             self.backend.shared.set_alive(now);

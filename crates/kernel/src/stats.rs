@@ -112,7 +112,9 @@ pub struct Stats {
     pub wait: Histogram,
     /// Longest time from runnable to running.
     pub wait_max_ns: u64,
-    /// Who waited that long.
+    /// Longest wait that began after the process had fallen silent.
+    pub silent_wait_max_ns: u64,
+    /// Who waited for [`Stats::wait_max_ns`].
     pub wait_max_pid: u32,
 }
 
@@ -139,6 +141,7 @@ impl Stats {
             stats.queue_to_decision.add(&raw.queue_to_decision);
             stats.decision_to_run.add(&raw.decision_to_run);
             stats.wait.add(&raw.wait);
+            stats.silent_wait_max_ns = stats.silent_wait_max_ns.max(raw.silent_wait_max_ns);
             if raw.wait_max_ns > stats.wait_max_ns {
                 stats.wait_max_ns = raw.wait_max_ns;
                 stats.wait_max_pid = raw.wait_max_pid;

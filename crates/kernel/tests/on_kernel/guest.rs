@@ -1,0 +1,479 @@
+//! The scenarios, inside the VM.
+
+use std::{
+    fs,
+    io::Read,
+    process::{Child, Command, Stdio},
+    sync::atomic::AtomicBool,
+    thread,
+    time::{Duration, Instant},
+};
+
+use baton_policy::{
+    Options,
+    log::{Ending, replay},
+};
+use baton_workload::{
+    RunOptions, Workload,
+    chaos::{ChaosOptions, chaos},
+};
+use serde_json::{Value, json};
+
+use crate::policies::LOG_VARIABLE;
+
+type Outcome = Result<String, String>;
+
+/// Every scenario.
+pub const ALL: &[&str] = &[
+    "schedules",
+    "stopped_for_20_s",
+    "killed",
+    "mute",
+    "loops",
+    "sleeps",
+    "panics",
+    "lies",
+    "holds",
+    "starves",
+    "replays",
+    "ends_on_signals",
+    "chaos_60_s",
+];
+/// What shows that a kernel is supported.
+pub const SOME: &[&str] = &[
+    "schedules",
+    "stopped_for_5_s",
+    "killed",
+    "lies",
+    "replays",
+    "chaos_10_s",
+];
+/// What shows that the relay works at all.
+pub const FEW: &[&str] = &["schedules", "stopped_for_5_s"];
+
+/// Runs scenarios by name and prints a line of JSON for each.
+pub fn run(names: &[&str]) {
+    for name in names {
+        let began = Instant::now();
+        let outcome = scenario(name).and_then(|text| match state().as_str() {
+            "disabled" => Ok(text),
+            state => Err(format!("a scheduler was left behind: {state}")),
+        });
+        let (ok, text) = match outcome {
+            Ok(text) => (true, text),
+            Err(text) => (false, text),
+        };
+        let s = began.elapsed().as_secs_f64();
+        println!(
+            "{}",
+            json!({ "name": name, "ok": ok, "text": text, "s": s })
+        );
+    }
+}
+
+fn scenario(name: &str) -> Outcome {
+    match name {
+        "schedules" => schedules(),
+        "stopped_for_20_s" => stopped(20),
+        "stopped_for_5_s" => stopped(5),
+        "killed" => killed(),
+        "mute" => mute(),
+        "loops" => ends("loops", 70),
+        "sleeps" => ends("sleeps", 71),
+        "panics" => ends("panics", 101),
+        "lies" => lies(),
+        "holds" => holds(),
+        "starves" => starves(),
+        "replays" => replays(),
+        "ends_on_signals" => ends_on_signals(),
+        "chaos_60_s" => chaotic(60),
+        "chaos_10_s" => chaotic(10),
+        "names_the_defect" => names_the_defect(),
+        _ => Err(format!("no scenario {name}")),
+    }
+}
+
+fn state() -> String {
+    fs::read_to_string("/sys/kernel/sched_ext/state")
+        .unwrap_or_default()
+        .trim()
+        .to_string()
+}
+
+/// A policy in charge, in a process of its own.
+struct Charge {
+    child: Child,
+}
+
+impl Charge {
+    /// Starts the policy and waits until it schedules.
+    fn take(policy: &str, seconds: u64) -> Result<Self, String> {
+        Self::start(policy, seconds, None)?.wait_enabled()
+    }
+
+    fn start(policy: &str, seconds: u64, log: Option<&str>) -> Result<Self, String> {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(own);
+        command
+            .args(["policy", policy, &seconds.to_string()])
+            .stdout(Stdio::piped());
+        if let Some(log) = log {
+            command.env(LOG_VARIABLE, log);
+        }
+        let child = command
+            .spawn()
+            .map_err(|error| format!("cannot start: {error}"))?;
+        Ok(Self { child })
+    }
+
+    fn wait_enabled(mut self) -> Result<Self, String> {
+        let began = Instant::now();
+        while state() != "enabled" {
+            if began.elapsed() > Duration::from_secs(60)
+                || self.child.try_wait().is_ok_and(|end| end.is_some())
+            {
+                return Err(format!(
+                    "took no charge; state {}; {}",
+                    state(),
+                    self.output()
+                ));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(self)
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args([signal, &pid]).status();
+    }
+
+    fn output(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(out) = &mut self.child.stdout {
+            let _ = out.read_to_string(&mut text);
+        }
+        text
+    }
+
+    /// Waits for the end; the report, and the exit code.
+    fn finish(mut self) -> Result<(Value, Option<i32>), String> {
+        let text = self.output();
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        let report = text
+            .lines()
+            .last()
+            .and_then(|line| serde_json::from_str(line).ok());
+        Ok((report.unwrap_or(Value::Null), status.code()))
+    }
+
+    /// Ends the policy by SIGINT and demands that the kernel had no complaint.
+    fn stop(self) -> Result<Value, String> {
+        self.signal("-INT");
+        let (report, code) = self.finish()?;
+        if code != Some(0) || report["exit"]["kind"] != "signal" {
+            return Err(format!("ended with {code:?}: {}", report["exit"]));
+        }
+        Ok(report)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn counter(report: &Value, name: &str) -> u64 {
+    report["stats"]["counters"][name].as_u64().unwrap_or(0)
+}
+
+fn ms(report: &Value, name: &str) -> f64 {
+    report["stats"][name].as_f64().unwrap_or(f64::NAN) / 1e6
+}
+
+/// Runs a workload; its metrics by `part.name`.
+fn load(text: &str, seconds: Option<u64>) -> Result<Vec<(String, f64)>, String> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let workload: Workload = text.parse().map_err(|error| format!("{error}"))?;
+    let options = RunOptions {
+        stop: &STOP,
+        duration: seconds.map(Duration::from_secs),
+        ..RunOptions::default()
+    };
+    let report = baton_workload::run(&workload, &options).map_err(|error| error.to_string())?;
+    if !report.complete {
+        return Err(format!("{text} did not complete: {:?}", report.notes));
+    }
+    let metrics = report.metrics.iter();
+    Ok(metrics
+        .map(|metric| (format!("{}.{}", metric.part, metric.name), metric.value))
+        .collect())
+}
+
+fn metric(metrics: &[(String, f64)], name: &str) -> f64 {
+    metrics
+        .iter()
+        .find(|(key, _)| key == name)
+        .map_or(f64::NAN, |(_, value)| *value)
+}
+
+fn check(ok: bool, text: String) -> Outcome {
+    if ok { Ok(text) } else { Err(text) }
+}
+
+const LOAD: &str = "messaging:groups=2,loops=40+hogs:count=4";
+
+/// A policy does its work: it decides, everything gets done, nothing is wrong.
+fn schedules() -> Outcome {
+    let charge = Charge::take("edf", 120)?;
+    load(LOAD, None)?;
+    let report = charge.stop()?;
+    let process = &report["process"];
+    let text = format!(
+        "{} decisions, {} stale, {} rescues, page faults {} minor {} major",
+        counter(&report, "decisions"),
+        counter(&report, "stale"),
+        counter(&report, "rescues"),
+        process["faults_minor"],
+        process["faults_major"]
+    );
+    let clean = counter(&report, "decisions") > 100
+        && counter(&report, "invalid") == 0
+        && counter(&report, "lost") == 0
+        && process["faults_major"] == 0
+        && process["faults_minor"] == 0;
+    check(clean, text)
+}
+
+/// Stopped in the debugger, the process is nobody's jailer.
+fn stopped(seconds: u64) -> Outcome {
+    let charge = Charge::start("edf", 240, Some("/tmp/stopped.log"))?.wait_enabled()?;
+    let mut waits = None;
+    thread::scope(|scope| -> Result<(), String> {
+        let load = scope.spawn(|| {
+            load(
+                "messaging:groups=4,loops=1500+hogs:count=4",
+                Some(seconds + 4),
+            )
+        });
+        thread::sleep(Duration::from_secs(2));
+        charge.signal("-STOP");
+        for _ in 0..seconds * 2 {
+            thread::sleep(Duration::from_millis(500));
+            if state() != "enabled" {
+                return Err(format!("ejected while stopped: {}", state()));
+            }
+        }
+        charge.signal("-CONT");
+        waits = load.join().map_err(|_| "the load panicked")?.ok();
+        Ok(())
+    })?;
+    let before = fs::metadata("/tmp/stopped.log").map_or(0, |file| file.len());
+    load("pipe:rounds=200+hogs:count=4", None)?;
+    thread::sleep(Duration::from_millis(100));
+    let grown = fs::metadata("/tmp/stopped.log").map_or(0, |file| file.len()) - before;
+    let report = charge.stop()?;
+    let _ = fs::remove_file("/tmp/stopped.log");
+    // 4 groups of 40 threads, 4 hogs, and a handful of others.
+    let runnable = 4.0 * 40.0 + 4.0 + 8.0;
+    let options = Options::default();
+    let slice_ms = options.rescue_slice_ns as f64 / 1e6;
+    let cpus = thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
+    let bound_ms = options.rescue_after_ns as f64 / 1e6 + runnable / cpus * slice_ms + 50.0;
+    let longest_ms = ms(&report, "silent_wait_max_ns");
+    let gap_ms = waits
+        .as_deref()
+        .map_or(f64::NAN, |metrics| metric(metrics, "hogs.max_gap_ms"));
+    let text = format!(
+        "longest wait {longest_ms:.1} ms, bound {bound_ms:.1} ms; longest gap of a hog \
+         {gap_ms:.1} ms; {} bypassed, {} rescued; the log grew by {grown} bytes afterwards",
+        counter(&report, "bypassed"),
+        counter(&report, "rescues"),
+    );
+    let resumed = grown > 0 && counter(&report, "bypassed") > 0;
+    check(resumed && longest_ms <= bound_ms, text)
+}
+
+/// The process dies: the kernel's own scheduler is back at once.
+fn killed() -> Outcome {
+    let charge = Charge::take("edf", 120)?;
+    thread::scope(|scope| {
+        let load = scope.spawn(|| load(LOAD, None));
+        thread::sleep(Duration::from_secs(1));
+        charge.signal("-KILL");
+        let began = Instant::now();
+        while state() != "disabled" && began.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let back_ms = began.elapsed().as_millis();
+        load.join().map_err(|_| "the load panicked")??;
+        check(back_ms < 1000, format!("EEVDF back after {back_ms} ms"))
+    })
+}
+
+/// A policy that never answers: rescue schedules the machine.
+fn mute() -> Outcome {
+    let charge = Charge::take("mute", 120)?;
+    load(LOAD, None)?;
+    let report = charge.stop()?;
+    let rescues = counter(&report, "rescues");
+    let text = format!(
+        "{rescues} rescues, longest wait {:.1} ms",
+        ms(&report, "wait_max_ns")
+    );
+    check(rescues > 10 && counter(&report, "decisions") == 0, text)
+}
+
+/// A policy that fails ends by itself, soon and in words, and the load goes on.
+fn ends(policy: &str, exit_code: i32) -> Outcome {
+    let charge = Charge::take(policy, 120)?;
+    let began = Instant::now();
+    let load = thread::spawn(|| load(LOAD, None));
+    let (report, code) = charge.finish()?;
+    let after_s = began.elapsed().as_secs_f64();
+    load.join().map_err(|_| "the load panicked")??;
+    let text = format!(
+        "ended with {code:?} after {after_s:.1} s; {}",
+        report["error"]
+    );
+    check(code == Some(exit_code) && after_s < 15.0, text)
+}
+
+/// A policy that answers nonsense is counted, not obeyed, and never ejected for it.
+fn lies() -> Outcome {
+    let charge = Charge::take("lies", 120)?;
+    load(LOAD, None)?;
+    let report = charge.stop()?;
+    let counts = ["decisions", "stale", "gone", "invalid", "rescues"];
+    let text: Vec<_> = counts
+        .map(|name| format!("{name} {}", counter(&report, name)))
+        .to_vec();
+    let told = counts.iter().all(|name| counter(&report, name) > 0);
+    check(
+        told,
+        format!(
+            "{}, longest wait {:.1} ms",
+            text.join(", "),
+            ms(&report, "wait_max_ns")
+        ),
+    )
+}
+
+/// A policy that keeps tasks in hand, and forgets some: their leases end.
+fn holds() -> Outcome {
+    let charge = Charge::take("holds", 120)?;
+    load(LOAD, None)?;
+    let report = charge.stop()?;
+    let (holds, rescues) = (counter(&report, "holds"), counter(&report, "rescues"));
+    let text = format!(
+        "{holds} leases, {} decisions, {rescues} rescues",
+        counter(&report, "decisions")
+    );
+    check(
+        holds > 100 && rescues > 0 && counter(&report, "decisions") > 100,
+        text,
+    )
+}
+
+/// A policy whose order starves somebody: `starve_after` bounds it.
+fn starves() -> Outcome {
+    let charge = Charge::take("lifo", 120)?;
+    let metrics = load("hogs:count=8,seconds=6", None)?;
+    let report = charge.stop()?;
+    let gap_ms = metric(&metrics, "hogs.max_gap_ms");
+    let text = format!(
+        "{} starved, longest gap {gap_ms:.1} ms",
+        counter(&report, "starved")
+    );
+    check(counter(&report, "starved") > 0 && gap_ms < 2500.0, text)
+}
+
+/// The log of a run gives the same decisions again.
+fn replays() -> Outcome {
+    let path = "/tmp/replays.log";
+    let charge = Charge::start("edf", 120, Some(path))?.wait_enabled()?;
+    load(LOAD, None)?;
+    charge.stop()?;
+    let bytes = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    let _ = fs::remove_file(path);
+    let report = replay::<baton_policies::Edf>(&bytes).map_err(|error| error.to_string())?;
+    let text = format!(
+        "{} events, {} decisions in {} batches, {:?}",
+        report.events, report.decisions, report.batches, report.ending
+    );
+    check(
+        report.decisions > 100 && matches!(report.ending, Ending::Complete),
+        text,
+    )
+}
+
+fn ends_on_signals() -> Outcome {
+    for signal in ["-INT", "-TERM"] {
+        let charge = Charge::take("fifo", 120)?;
+        charge.signal(signal);
+        let (report, code) = charge.finish()?;
+        if code != Some(0) || report["exit"]["kind"] != "signal" || state() != "disabled" {
+            return Err(format!(
+                "{signal}: {code:?}, {}, {}",
+                report["exit"],
+                state()
+            ));
+        }
+    }
+    Ok("SIGINT and SIGTERM end it in order".to_string())
+}
+
+/// Everything changes all the time, and nobody waits much longer than under EEVDF.
+fn chaotic(seconds: u64) -> Outcome {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let seed = std::env::var("BATON_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or(7);
+    let disturb = |seconds| {
+        let duration = Duration::from_secs(seconds);
+        let options = ChaosOptions {
+            seed,
+            duration,
+            hotplug: true,
+            stop: &STOP,
+            ..ChaosOptions::default()
+        };
+        chaos(&options).map_err(|error| error.to_string())
+    };
+    let eevdf = disturb(seconds.min(20))?;
+    let charge = Charge::take("edf", seconds + 120)?;
+    let ours = disturb(seconds)?;
+    let report = charge.stop()?;
+    let done: Vec<_> = ours
+        .disturbances
+        .iter()
+        .map(|kind| format!("{} {}", kind.name, kind.done))
+        .collect();
+    let text = format!(
+        "seed {seed}; longest gap {:.0} ms, under EEVDF {:.0} ms; latest wakeup {:.0} ms, under \
+         EEVDF {:.0} ms; {}; {} lost, {} rescues, {} starved",
+        ours.max_gap_ms,
+        eevdf.max_gap_ms,
+        ours.max_wakeup_late_ms,
+        eevdf.max_wakeup_late_ms,
+        done.join(", "),
+        counter(&report, "lost"),
+        counter(&report, "rescues"),
+        counter(&report, "starved"),
+    );
+    check(ours.max_gap_ms <= eevdf.max_gap_ms + 1000.0, text)
+}
+
+/// A kernel on which no queues can be made is told apart from a broken relay.
+fn names_the_defect() -> Outcome {
+    let charge = Charge::start("fifo", 5, None)?;
+    let (report, code) = charge.finish()?;
+    let error = report["error"].as_str().unwrap_or_default().to_string();
+    check(
+        code == Some(1) && error.contains("is defective") && error.contains("scx_bpf_"),
+        error,
+    )
+}

@@ -1,0 +1,182 @@
+//! Policies to put in charge: the real ones, and some that misbehave.
+
+use std::{path::PathBuf, time::Duration};
+
+use baton_kernel::{Error, RunConfig, run as run_policy};
+use baton_policy::{
+    Context, Decision, Enqueue, Interests, MS, Options, Placement, Policy, SEC, Setup, TaskId,
+    TaskKey,
+};
+
+/// Where a policy's process logs, if the variable is set.
+pub const LOG_VARIABLE: &str = "BATON_TEST_LOG";
+
+/// Runs a policy by its name and prints its report as JSON.
+pub fn run(name: &str, seconds: &str) {
+    let seconds = seconds.parse().expect("a number of seconds");
+    let config = RunConfig {
+        seed: 42,
+        duration: Some(Duration::from_secs_f64(seconds)),
+        log: std::env::var_os(LOG_VARIABLE).map(PathBuf::from),
+        ..RunConfig::default()
+    };
+    let report = match name {
+        "fifo" => run_policy::<baton_policies::Fifo>(&config, &mut || {}),
+        "edf" => run_policy::<baton_policies::Edf>(&config, &mut || {}),
+        "mute" => run_policy::<Mute>(&config, &mut || {}),
+        "loops" => run_policy::<Loops>(&config, &mut || {}),
+        "sleeps" => run_policy::<Sleeps>(&config, &mut || {}),
+        "panics" => run_policy::<Panics>(&config, &mut || {}),
+        "lies" => run_policy::<Lies>(&config, &mut || {}),
+        "holds" => run_policy::<Holds>(&config, &mut || {}),
+        "lifo" => run_policy::<Lifo>(&config, &mut || {}),
+        _ => panic!("no policy {name}"),
+    };
+    match report {
+        Ok(report) => println!("{}", serde_json::to_string(&report).expect("plain data")),
+        Err(error) => {
+            println!("{}", serde_json::json!({ "error": error.to_string() }));
+            std::process::exit(if matches!(error, Error::Panicked(_)) {
+                101
+            } else {
+                1
+            });
+        }
+    }
+}
+
+macro_rules! misbehaving {
+    ($policy:ident, $name:literal, |$self:ident, $cx:ident, $task:ident, $enqueue:ident| $body:expr) => {
+        #[derive(Default)]
+        pub struct $policy {
+            calls: u64,
+        }
+
+        impl Policy for $policy {
+            const NAME: &'static str = $name;
+            const SUMMARY: &'static str = "misbehaves";
+            type Task = ();
+
+            fn new(_: &Setup<'_>) -> Self {
+                Self::default()
+            }
+
+            fn options(&self) -> Options {
+                Options { interests: Interests::ALL, ..Options::default() }
+            }
+
+            fn enqueue(&mut $self, $cx: &mut Context<'_, ()>, $task: TaskId, $enqueue: &Enqueue) {
+                $self.calls += 1;
+                if !$enqueue.decided {
+                    $body
+                }
+            }
+        }
+    };
+}
+
+/// After so many calls a policy that fails does so.
+const CALLS_BEFORE: u64 = 200;
+
+misbehaving!(Mute, "mute", |self, _cx, _task, enqueue| {});
+
+misbehaving!(Loops, "loops", |self, cx, task, enqueue| {
+    let now = cx.now_ns();
+    cx.ready(task, now);
+    while self.calls > CALLS_BEFORE {
+        std::hint::spin_loop();
+    }
+});
+
+misbehaving!(Sleeps, "sleeps", |self, cx, task, enqueue| {
+    let now = cx.now_ns();
+    cx.ready(task, now);
+    while self.calls > CALLS_BEFORE {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+});
+
+misbehaving!(Panics, "panics", |self, cx, task, enqueue| {
+    let now = cx.now_ns();
+    cx.ready(task, now);
+    assert!(self.calls < CALLS_BEFORE, "as the test asked");
+});
+
+// Everything that a decision can get wrong, in turn, and now and then a right one.
+misbehaving!(Lies, "lies", |self, cx, task, enqueue| {
+    let key = cx.task(task).key;
+    let seq = enqueue.seq;
+    let random = cx.rng().next_u64();
+    let nobody = TaskKey {
+        pid: 4_000_000 + (random % 1000) as u32,
+        start_ns: random,
+    };
+    let ready = |key| Placement::Ready { key };
+    let mut decision = match self.calls % 9 {
+        0 => Decision::new(
+            key,
+            seq,
+            Placement::Cpu {
+                cpu: 1 + random as u32 % 5000,
+            },
+        ),
+        1 => Decision::new(key, seq, Placement::Cpu { cpu: u32::MAX }),
+        2 => Decision::new(nobody, seq, ready(random)),
+        3 => Decision::new(TaskKey { start_ns: 1, ..key }, seq, ready(random)),
+        4 => Decision::new(key, seq.wrapping_sub(1), ready(random)),
+        5 => Decision::new(key, u64::MAX, ready(random)),
+        6 => Decision::new(key, seq, Placement::Hold { lease_ns: u64::MAX }),
+        _ => Decision::new(key, seq, ready(random)),
+    };
+    decision
+        .slice_ns(if random & 1 == 0 { u64::MAX } else { 1 })
+        .preempt(random & 2 == 0);
+    decision.key_offset(if random & 4 == 0 { i64::MIN } else { i64::MAX });
+    cx.decide(decision);
+    // Twice: the second is always stale.
+    cx.decide(decision);
+});
+
+// Newest first: with hogs about, some task is always the last.
+misbehaving!(Lifo, "lifo", |self, cx, task, enqueue| {
+    let key = 0_u64.wrapping_sub(cx.now_ns());
+    cx.ready(task, key).slice_ns(5 * MS);
+});
+
+/// Keeps every task in hand for a while, then decides; forgets each tenth.
+#[derive(Default)]
+pub struct Holds {
+    held: std::collections::VecDeque<(TaskId, u64)>,
+    calls: u64,
+}
+
+impl Policy for Holds {
+    const NAME: &'static str = "holds";
+    const SUMMARY: &'static str = "queues for itself";
+    type Task = ();
+
+    fn new(_: &Setup<'_>) -> Self {
+        Self {
+            held: std::collections::VecDeque::with_capacity(4096),
+            calls: 0,
+        }
+    }
+
+    fn enqueue(&mut self, cx: &mut Context<'_, ()>, task: TaskId, enqueue: &Enqueue) {
+        self.calls += 1;
+        cx.hold(task, 50 * MS);
+        if self.calls % 10 != 0 && self.held.len() < 4096 {
+            self.held.push_back((task, enqueue.seq));
+        }
+    }
+
+    fn batch_end(&mut self, cx: &mut Context<'_, ()>) {
+        let key = cx.now_ns();
+        while let Some((task, seq)) = self.held.pop_front() {
+            if cx.tasks().get(task).is_some_and(|task| task.seq == seq) {
+                cx.ready(task, key).slice_ns(5 * MS);
+            }
+        }
+        debug_assert!(key < u64::MAX - SEC);
+    }
+}
