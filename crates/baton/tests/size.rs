@@ -10,6 +10,13 @@ fn a_fifo_fits_in_25_lines() {
 #[test]
 fn the_readme_shows_it() {
     let readme = include_str!("../../../README.md");
-    let block = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
-    assert_eq!(block, Some(FIFO), "README.md and templates/policy/src/main.rs differ");
+    let block = readme
+        .split("```rust\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    assert_eq!(
+        block,
+        Some(FIFO),
+        "README.md and templates/policy/src/main.rs differ"
+    );
 }

@@ -23,7 +23,16 @@ pub(crate) struct Plan {
     /// Policies, beside the baseline.
     pub(crate) policies: Vec<String>,
     /// Workloads.
-    pub(crate) workloads: Vec<Workload>,
+    pub(crate) workloads: Vec<Named>,
+}
+
+/// A workload as the user called it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Named {
+    /// What it is called in the results.
+    pub(crate) name: String,
+    /// What is run.
+    pub(crate) workload: Workload,
 }
 
 /// One line from the guest.
@@ -128,7 +137,7 @@ fn measure(
                 time_limit: CELL_LIMIT,
                 ..RunOptions::default()
             };
-            let report = baton_workload::run(&plan.workloads[index], &options)?;
+            let report = baton_workload::run(&plan.workloads[index].workload, &options)?;
             send(&Line::Cell {
                 round,
                 variant: variant.to_owned(),

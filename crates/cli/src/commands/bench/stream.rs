@@ -30,7 +30,11 @@ impl Stream {
             lines: Vec::new(),
             cells: 0,
             cells_max: plan.runs as usize * plan.variants().len() * plan.workloads.len(),
-            names: plan.workloads.iter().map(ToString::to_string).collect(),
+            names: plan
+                .workloads
+                .iter()
+                .map(|named| named.name.clone())
+                .collect(),
             watched: std::io::stderr().is_terminal(),
         };
         Self {

@@ -127,13 +127,13 @@ struct Series {
 
 fn cells(plan: &Plan, lines: &[Line]) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for (index, workload) in plan.workloads.iter().enumerate() {
+    for (index, named) in plan.workloads.iter().enumerate() {
         for series in series(index, lines) {
             let median_of = |variant: &str| series.values.get(variant).and_then(|v| median(v));
             for variant in plan.variants() {
                 let value = median_of(variant);
                 cells.push(Cell {
-                    workload: workload.to_string(),
+                    workload: named.name.clone(),
                     variant: variant.to_owned(),
                     metric: series.metric.name.clone(),
                     unit: series.metric.unit.clone(),
@@ -220,7 +220,7 @@ fn ratio(value: f64, baseline: f64, better: Better) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::guest::Named, *};
 
     #[test]
     fn medians() {
@@ -244,7 +244,10 @@ mod tests {
             runs: 3,
             seed: 1,
             policies: vec!["fifo".into()],
-            workloads: vec!["pipe".parse().unwrap()],
+            workloads: vec![Named {
+                name: "pipe".into(),
+                workload: "pipe".parse().unwrap(),
+            }],
         };
         let lines: Vec<Line> = [("eevdf", 1.0), ("fifo", 3.0), ("eevdf", 2.0), ("fifo", 4.0)]
             .into_iter()

@@ -1,0 +1,114 @@
+//! What needs a kernel with sched_ext: run by `make test` in VMs.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{baton, command, given};
+
+#[test]
+#[ignore = "boots a VM"]
+fn the_commands_status_comes_out() {
+    assert_eq!(baton(&["vm", "--", "sh", "-c", "exit 7"]).status, 7);
+}
+
+#[test]
+#[ignore = "boots a VM"]
+fn the_time_limit_holds() {
+    let start = Instant::now();
+    let given = baton(&["vm", "--timeout", "15s", "--", "sleep", "600"]);
+    assert_eq!(given.status, 124, "{}", given.stderr);
+    assert!(given.stderr.contains("--timeout"), "{}", given.stderr);
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+#[ignore = "boots a VM"]
+fn a_recorded_run_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("run.log").display().to_string();
+    let script = "baton run edf --for 3s --log /tmp/run.log & baton workload messaging; wait";
+    let out = format!("/tmp/run.log:{log}");
+    let ran = baton(&["vm", "--out", &out, "--", "sh", "-c", script]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let replayed = baton(&["replay", &log, "--json"]);
+    assert_eq!(replayed.status, 0, "{}{}", replayed.stdout, replayed.stderr);
+    let result: serde_json::Value = serde_json::from_str(&replayed.stdout).unwrap();
+    assert!(
+        result["complete"] == true && result["decisions"].as_u64() > Some(0),
+        "{result}"
+    );
+}
+
+#[test]
+#[ignore = "boots a VM"]
+fn a_new_project_builds_and_schedules() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = given(
+        command()
+            .args(["new", "mine"])
+            .current_dir(&folder)
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(made.status, 0, "{}", made.stderr);
+    let project = folder.path().join("mine");
+    let arguments = [
+        "vm",
+        "--policy",
+        ".",
+        "--",
+        "baton",
+        "workload",
+        "pipe:rounds=100",
+    ];
+    let ran = given(
+        command()
+            .args(arguments)
+            .current_dir(&project)
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains("mine scheduled this machine"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+#[ignore = "boots a VM"]
+fn the_bench_measures_all_cells() {
+    let workloads = "pipe:rounds=50+hogs:count=2";
+    let arguments = [
+        "bench",
+        "kernel",
+        "--runs",
+        "1",
+        "--json",
+        "--workloads",
+        workloads,
+    ];
+    let ran = baton(&arguments);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let summary: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    for variant in ["eevdf", "fifo", "edf"] {
+        let of = |cell: &&serde_json::Value| cell["variant"] == variant && cell["primary"] == true;
+        let cell = summary["cells"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(of)
+            .expect(variant);
+        assert!(
+            cell["n"] == 1 && cell["median"].is_number() && cell["ratio"].is_number(),
+            "{cell}"
+        );
+        let counted = &summary["counters"][variant]["events"];
+        assert!(
+            variant == "eevdf" || counted.as_u64() > Some(0),
+            "{summary}"
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! Whatever is asked wrongly or is missing: one clear sentence with the remedy, an
+//! exit status that tells, and the same as JSON.
+
+mod common;
+
+use std::{fs, os::unix::fs::PermissionsExt as _, os::unix::process::CommandExt as _};
+
+use common::{baton, command, given};
+
+/// Runs it; expects this status, and all of these words in one line on stderr.
+fn check(arguments: &[&str], status: i32, words: &[&str]) {
+    let given = baton(arguments);
+    assert_eq!(given.status, status, "{arguments:?}: {}", given.stderr);
+    assert_eq!(given.stdout, "", "{arguments:?}");
+    let lines: Vec<&str> = given.stderr.lines().collect();
+    assert!(
+        given.stderr.starts_with("error: "),
+        "{arguments:?}: {}",
+        given.stderr
+    );
+    assert_eq!(lines.len(), 1, "{arguments:?}: {}", given.stderr);
+    for word in words {
+        assert!(
+            given.stderr.contains(word),
+            "{arguments:?}: no {word:?} in {}",
+            given.stderr
+        );
+    }
+}
+
+/// The code of the error that `--json` gives.
+fn code(arguments: &[&str]) -> String {
+    let given = baton(arguments);
+    let document: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
+    assert_eq!(document["error"]["exit_status"], given.status);
+    assert_eq!(given.stderr, "");
+    document["error"]["code"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[test]
+fn unknown_policies_come_with_the_nearest() {
+    check(&["run", "fifa"], 2, &["no policy `fifa`", "`fifo`", "edf"]);
+    check(
+        &["vm", "--policy", "edv", "--", "true"],
+        2,
+        &["did you mean `edf`?"],
+    );
+    check(
+        &["bench", "kernel", "--policies", "lottery"],
+        2,
+        &["no policy `lottery`", "fifo"],
+    );
+    assert_eq!(code(&["run", "fifa", "--json"]), "unknown-policy");
+}
+
+#[test]
+fn unknown_parameters_and_workloads() {
+    check(&["workload", "pip"], 2, &["no workload `pip`", "messaging"]);
+    check(
+        &["workload", "pipe:round=3"],
+        2,
+        &["no parameter `round`", "rounds"],
+    );
+    assert_eq!(
+        code(&["workload", "frames:load=x", "--json"]),
+        "bad-workload"
+    );
+    assert_eq!(
+        code(&["bench", "kernel", "--json", "--workloads", "x"]),
+        "bad-workload"
+    );
+}
+
+#[test]
+fn machines_that_do_not_exist_or_make_no_sense() {
+    check(
+        &["vm", "--machine", "abacus", "--", "true"],
+        2,
+        &["`abacus`", "2-cpu"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.toml");
+    fs::write(&file, "name = \"odd\"\nsockets = \"many\"\n").unwrap();
+    let file = file.display().to_string();
+    check(
+        &["vm", "--machine", &file, "--", "true"],
+        2,
+        &["odd.toml:2:"],
+    );
+}
+
+#[test]
+fn kernels_that_do_not_exist() {
+    check(
+        &["vm", "--kernel", "/nowhere/vmlinuz", "--", "true"],
+        125,
+        &["/nowhere/vmlinuz"],
+    );
+    let given = baton(&["vm", "--kernel", "nonsense", "--", "true"]);
+    assert_eq!(given.status, 2);
+    assert!(
+        given.stderr.contains("a version such as 7.0"),
+        "{}",
+        given.stderr
+    );
+}
+
+#[test]
+fn commands_that_do_not_exist() {
+    check(
+        &["vm", "--", "no-such-program-here"],
+        127,
+        &["no-such-program-here", "install"],
+    );
+}
+
+#[test]
+fn logs_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("noise.log");
+    fs::write(&file, "noise").unwrap();
+    let file = file.display().to_string();
+    check(&["replay", &file], 2, &["noise.log", "not a log", "--log"]);
+    check(
+        &["replay", "/nowhere/run.log"],
+        1,
+        &["cannot read /nowhere/run.log"],
+    );
+    assert_eq!(code(&["replay", &file, "--json"]), "bad-log");
+}
+
+#[test]
+fn names_that_no_project_can_have() {
+    check(&["new", "../x"], 2, &["cannot name a policy", "lower-case"]);
+    check(&["new", "baton"], 2, &["taken"]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("mine")).unwrap();
+    let there = given(
+        command()
+            .args(["new", "mine"])
+            .current_dir(&folder)
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(
+        (there.status, there.stderr.contains("exists already")),
+        (2, true)
+    );
+}
+
+#[test]
+fn directories_that_are_no_project() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    check(
+        &["vm", "--policy", &path, "--", "true"],
+        2,
+        &["no Cargo.toml", "baton new"],
+    );
+}
+
+#[test]
+fn usage_as_json_too() {
+    assert_eq!(code(&["policies", "--json", "--frob"]), "usage");
+    assert_eq!(baton(&["policies", "--frob"]).status, 2);
+    assert_eq!(baton(&[]).status, 2);
+}
+
+/// Without root nothing is scheduled. Run as another user if this one is root.
+#[test]
+fn no_root() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = folder.path().join("baton");
+    fs::copy(env!("CARGO_BIN_EXE_baton"), &program).unwrap();
+    let mut command = std::process::Command::new(&program);
+    command
+        .args(["run", "fifo"])
+        .env("NO_COLOR", "1")
+        .current_dir("/");
+    if nix::unistd::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    let given = given(command.output().unwrap());
+    assert_eq!(given.status, 3, "{}", given.stderr);
+    assert_eq!(given.stderr.lines().count(), 1, "{}", given.stderr);
+    if cfg!(feature = "kernel") {
+        assert!(given.stderr.contains("baton vm"), "{}", given.stderr);
+    }
+}
+
+#[test]
+fn no_sched_ext() {
+    if std::path::Path::new("/sys/kernel/sched_ext").exists() || !cfg!(feature = "kernel") {
+        return;
+    }
+    if nix::unistd::geteuid().is_root() {
+        check(&["run", "fifo"], 3, &["no sched_ext", "baton vm"]);
+        assert_eq!(code(&["run", "fifo", "--json"]), "no-sched-ext");
+    }
+}

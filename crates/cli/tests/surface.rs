@@ -1,0 +1,75 @@
+//! What every command has: help with an example, and JSON where a program may read.
+
+mod common;
+
+use common::baton;
+
+#[test]
+fn help_has_an_example() {
+    let commands: [&[&str]; 13] = [
+        &[],
+        &["doctor"],
+        &["policies"],
+        &["run"],
+        &["replay"],
+        &["vm"],
+        &["workload"],
+        &["bench"],
+        &["bench", "kernel"],
+        &["new"],
+        &["chaos"],
+        &["in-guest"],
+        &["bench-guest"],
+    ];
+    for command in commands {
+        let given = baton(&[command, &["--help"]].concat());
+        assert_eq!(given.status, 0, "{command:?}");
+        assert!(
+            given.stdout.contains("Example"),
+            "{command:?}: {}",
+            given.stdout
+        );
+    }
+}
+
+#[test]
+fn policies_are_listed() {
+    let text = baton(&["policies"]).stdout;
+    assert!(text.contains("fifo") && text.contains("edf"), "{text}");
+    let list: serde_json::Value =
+        serde_json::from_str(&baton(&["policies", "--json"]).stdout).unwrap();
+    assert_eq!(list[0]["name"], "fifo");
+}
+
+#[test]
+fn workloads_are_listed() {
+    let list = baton(&["workload", "--list", "--json"]).stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let names: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|kind| kind["name"].clone())
+        .collect();
+    assert_eq!(names, ["messaging", "pipe", "frames", "hogs"]);
+}
+
+#[test]
+fn a_workload_is_measured_here() {
+    let given = baton(&["workload", "pipe:rounds=20", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).unwrap();
+    assert_eq!((given.status, &report["complete"]), (0, &true.into()));
+}
+
+#[test]
+fn the_doctor_always_answers() {
+    let given = baton(&["doctor", "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&given.stdout).unwrap();
+    let able = answer["can"]["run"] == true || answer["can"]["vm"] == true;
+    assert_eq!(given.status, if able { 0 } else { 3 });
+    for check in answer["checks"].as_array().unwrap() {
+        let helped =
+            check["ok"] == true || check["optional"] == true || check["remedy"].is_string();
+        assert!(helped, "{check}");
+    }
+}
