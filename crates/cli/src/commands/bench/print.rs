@@ -133,7 +133,7 @@ mod tests {
         let check = |value, expected: &str| assert_eq!(number(value), expected);
         check(1234.5, "1234");
         check(16.67, "16.7");
-        check(2.718, "2.72");
+        check(2.345, "2.35");
         check(0.3712, "0.371");
         check(0.0425, "0.0425");
         check(0.0, "0");
