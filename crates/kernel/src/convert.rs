@@ -138,15 +138,12 @@ pub fn config(options: &Options, machine: &Machine, tgid: u32) -> Result<abi::Co
         Some(KeyRule::EnqueueTime) => (abi::KEY_ENQUEUE_TIME, 0),
         Some(KeyRule::Deadline { burst_max_ns }) => (abi::KEY_DEADLINE, burst_max_ns),
     };
+    let options = options.clamped();
     let mut config = abi::Config {
-        slice_ns: options
-            .slice_ns
-            .clamp(Options::SLICE_MIN_NS, Options::SLICE_MAX_NS),
-        rescue_after_ns: options.rescue_after_ns.max(1_000_000),
-        rescue_slice_ns: options
-            .rescue_slice_ns
-            .clamp(Options::SLICE_MIN_NS, Options::SLICE_MAX_NS),
-        starve_after_ns: options.starve_after_ns.max(10_000_000),
+        slice_ns: options.slice_ns,
+        rescue_after_ns: options.rescue_after_ns,
+        rescue_slice_ns: options.rescue_slice_ns,
+        starve_after_ns: options.starve_after_ns,
         preempt_min_burst_ns: options.preemption.min_burst_ns,
         preempt_min_lead_ns: options.preemption.min_lead_ns,
         burst_max_ns,

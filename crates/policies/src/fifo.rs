@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key   = time of the enqueue
-//! slice = slice_ms
+//! slice = slice_ms / (waiting + 1)
 //! ```
 //!
 //! A task that used its slice up goes to the end of the queue, which makes it the
@@ -10,7 +10,7 @@
 //! what a better policy is measured against.
 //!
 //! Source: the FIFO scheduler of Andrea Righi's talk "Crafting a Linux kernel
-//! scheduler in Rust" (2024), with a fixed slice.
+//! scheduler in Rust" (2024).
 
 use baton_policy::{Context, Enqueue, KeyRule, MS, Options, Policy, Setup, TaskId};
 
@@ -20,7 +20,7 @@ pub(crate) const PARAMS: &[Param] = &[
     Param {
         name: "slice_ms",
         default: "20",
-        meaning: "how long a task may run at a stretch, 1 to 100",
+        meaning: "how long a task may run at a stretch when nobody waits, 1 to 100",
     },
     Param {
         name: "sync",
@@ -52,7 +52,8 @@ impl Policy for Fifo {
         self.0
     }
 
-    fn enqueue(&mut self, cx: &mut Context<'_, ()>, task: TaskId, _: &Enqueue) {
-        cx.ready(task, cx.now_ns());
+    fn enqueue(&mut self, cx: &mut Context<'_, ()>, task: TaskId, enqueue: &Enqueue) {
+        let slice_ns = self.0.slice_ns / (u64::from(enqueue.waiting) + 1);
+        cx.ready(task, cx.now_ns()).slice_ns(slice_ns);
     }
 }

@@ -43,7 +43,7 @@ impl<P: Policy> Driver<P> {
     pub fn new(setup: &Setup<'_>) -> Result<Self, SetupError> {
         let policy = P::new(setup);
         setup.check()?;
-        let options = policy.options();
+        let options = policy.options().clamped();
         Ok(Self {
             policy,
             options,
@@ -173,7 +173,7 @@ impl<P: Policy> Driver<P> {
                 reason,
             } => {
                 self.with(now_ns, |policy, cx| {
-                    policy.stopping(cx, id, cpu, runtime_ns, reason)
+                    policy.stopping(cx, id, cpu, runtime_ns, reason);
                 });
             }
             EventKind::Dequeue => {

@@ -120,7 +120,8 @@ pub enum EnqueueReason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Enqueue {
-    /// Counts the task's enqueues; a decision names the one it answers.
+    /// Counts the task's enqueues from 1, those that the backend answered itself
+    /// included; a decision names the one it answers.
     pub seq: u64,
     /// Why it waits.
     pub reason: EnqueueReason,

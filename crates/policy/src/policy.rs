@@ -80,8 +80,9 @@ pub trait Policy: Sized {
     /// Weight, affinity, name or cgroup of a task changed.
     fn update(&mut self, _cx: &mut Context<'_, Self::Task>, _task: TaskId) {}
 
-    /// A task waits for a CPU. Unless `enqueue.decided`, the policy places it with
-    /// [`Context::ready`], [`Context::on_cpu`] or [`Context::hold`], now or later.
+    /// A task waits for a CPU. The policy places it with [`Context::ready`],
+    /// [`Context::on_cpu`] or [`Context::hold`], now or later; where `enqueue.decided`,
+    /// the backend did already, and these do nothing.
     fn enqueue(&mut self, cx: &mut Context<'_, Self::Task>, task: TaskId, enqueue: &Enqueue);
 
     /// A task got a CPU.
@@ -269,7 +270,8 @@ impl<S> Context<'_, S> {
     }
 
     /// Puts a task into the ready queue at `key`. The slice and the rest can be set
-    /// on what is returned. A task that has ended is passed over.
+    /// on what is returned. A task that has ended or does not wait for a decision is
+    /// passed over.
     pub fn ready(&mut self, task: TaskId, key: u64) -> &mut Decision {
         self.place(task, Placement::Ready { key })
     }
@@ -291,7 +293,7 @@ impl<S> Context<'_, S> {
     }
 
     fn place(&mut self, id: TaskId, placement: Placement) -> &mut Decision {
-        let Some(task) = self.tasks.get_mut(id) else {
+        let Some(task) = self.tasks.get_mut(id).filter(|task| task.waiting) else {
             *self.scratch = Decision::new(crate::TaskKey::default(), 0, placement);
             return self.scratch;
         };
