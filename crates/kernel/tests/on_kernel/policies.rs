@@ -83,16 +83,20 @@ misbehaving!(Mute, "mute", |self, _cx, _task, enqueue| {});
 misbehaving!(Loops, "loops", |self, cx, task, enqueue| {
     let now = cx.now_ns();
     cx.ready(task, now);
-    while self.calls > CALLS_BEFORE {
-        std::hint::spin_loop();
+    if self.calls > CALLS_BEFORE {
+        loop {
+            std::hint::spin_loop();
+        }
     }
 });
 
 misbehaving!(Sleeps, "sleeps", |self, cx, task, enqueue| {
     let now = cx.now_ns();
     cx.ready(task, now);
-    while self.calls > CALLS_BEFORE {
-        std::thread::sleep(Duration::from_secs(1));
+    if self.calls > CALLS_BEFORE {
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 });
 
@@ -165,7 +169,7 @@ impl Policy for Holds {
     fn enqueue(&mut self, cx: &mut Context<'_, ()>, task: TaskId, enqueue: &Enqueue) {
         self.calls += 1;
         cx.hold(task, 50 * MS);
-        if self.calls % 10 != 0 && self.held.len() < 4096 {
+        if !self.calls.is_multiple_of(10) && self.held.len() < 4096 {
             self.held.push_back((task, enqueue.seq));
         }
     }
