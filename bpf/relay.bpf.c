@@ -333,10 +333,11 @@ SEC("struct_ops/relay_update_idle")
 void BPF_PROG(relay_update_idle, s32 cpu, bool idle)
 {
 	struct baton_shared *shared = get_shared();
+	struct cpu_ctx *cctx = get_cpu(cpu);
 
-	if (!shared)
+	if (!shared || !cctx)
 		return;
-	if (idle)
+	if (idle && !cctx->offline)
 		idle_set(shared, cpu);
 	else
 		idle_take(shared, cpu);
@@ -533,6 +534,8 @@ void BPF_PROG(relay_cpu_offline, s32 cpu)
 	if (!cctx || !shared)
 		return;
 	cctx->offline = 1;
+	cctx->offline_ns = scx_bpf_now();
+	__sync_fetch_and_add(&shared->offline, 1);
 	idle_take(shared, cpu);
 	bpf_rcu_read_lock();
 	free_stranded(DSQ_PINNED + cpu);
@@ -546,10 +549,13 @@ void BPF_PROG(relay_cpu_offline, s32 cpu)
 SEC("struct_ops.s/relay_cpu_online")
 void BPF_PROG(relay_cpu_online, s32 cpu)
 {
+	struct baton_shared *shared = get_shared();
 	struct cpu_ctx *cctx = get_cpu(cpu);
 
-	if (!cctx)
+	if (!cctx || !shared)
 		return;
+	if (cctx->offline)
+		__sync_fetch_and_sub(&shared->offline, 1);
 	cctx->offline = 0;
 	publish_cpu(BATON_EV_CPU_ONLINE, cpu, true);
 }

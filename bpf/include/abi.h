@@ -177,8 +177,10 @@ struct baton_shared {
 	__u32 exited;
 	__u32 exit_kind;
 	__s64 exit_code;
-	__u64 lost;		      /* events that found the ring full */
+	__u64 lost; /* events that found the ring full */
 	__u64 silent_since_ns;
+	__u32 offline; /* CPUs that went offline since the start */
+	__u32 pad2;
 	__u64 idle[BATON_MASK_WORDS]; /* CPUs that look idle */
 	__u8 exit_reason[BATON_EXIT_MSG_LEN];
 	__u8 exit_msg[BATON_EXIT_MSG_LEN];

@@ -70,8 +70,7 @@ static __always_inline u32 decide_ready(struct bpf_iter_scx_dsq *it, struct task
 		}
 	}
 	if (is_stranded(p))
-		return scx_bpf_dsq_move(it, p, SCX_DSQ_GLOBAL, 0) ? BATON_RES_DONE
-								  : BATON_RES_STALE;
+		return free_one(it, p) ? BATON_RES_DONE : BATON_RES_STALE;
 	dsq = ready_dsq(p);
 	scx_bpf_dsq_move_set_slice(it, slice_ns);
 	scx_bpf_dsq_move_set_vtime(it, cmd->key);

@@ -205,6 +205,21 @@ static __always_inline bool is_stranded(struct task_struct *p)
 	return is_pinned(p) && cctx && cctx->offline;
 }
 
+/*
+ * Hands a stranded task to the kernel, which breaks its affinity as soon as the
+ * CPU looks at the global queue. An idle CPU does so only when told to.
+ */
+static __always_inline bool free_one(struct bpf_iter_scx_dsq *it, struct task_struct *p)
+{
+	s32 cpu = scx_bpf_task_cpu(p);
+
+	if (!scx_bpf_dsq_move(it, p, SCX_DSQ_GLOBAL, 0))
+		return false;
+	if (bpf_ksym_exists(scx_bpf_kick_cpu))
+		scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
+	return true;
+}
+
 static __always_inline u64 dsq_of(struct task_struct *p)
 {
 	struct scx_dispatch_q *dsq = p->scx.dsq;

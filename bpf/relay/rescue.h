@@ -9,8 +9,9 @@
 #include "place.h"
 #include "publish.h"
 
-#define RESCUE_SCAN_MAX 256
-#define STARVE_SCAN_MAX 1024
+#define RESCUE_SCAN_MAX	 256
+#define STARVE_SCAN_MAX	 1024
+#define OFFLINE_NUDGE_NS 60000000000ULL
 
 struct rescue_timer {
 	struct bpf_timer timer;
@@ -36,7 +37,7 @@ static __always_inline bool rescue_move(struct bpf_iter_scx_dsq *it, struct task
 
 	scx_bpf_dsq_move_set_slice(it, config.rescue_slice_ns);
 	if (is_stranded(p))
-		return scx_bpf_dsq_move(it, p, SCX_DSQ_GLOBAL, 0);
+		return free_one(it, p);
 	cpu = take_idle(shared, p);
 	if (cpu >= 0)
 		return scx_bpf_dsq_move(it, p, SCX_DSQ_LOCAL_ON | cpu, 0);
@@ -137,7 +138,7 @@ static __noinline void free_stranded(u64 dsq)
 			if (!p)
 				break;
 			if (is_stranded(p))
-				scx_bpf_dsq_move(&it, p, SCX_DSQ_GLOBAL, 0);
+				free_one(&it, p);
 		}
 	}
 	bpf_iter_scx_dsq_destroy(&it);
@@ -188,6 +189,22 @@ static long starve_llc(u32 llc, void *data)
 	return 0;
 }
 
+/*
+ * A CPU on its way out waits until no task is its own, and looks only when it
+ * schedules. Tasks that others took from queues left without its notice, so it is
+ * made to look. Once it is gone the kernel ignores the kick.
+ */
+static long nudge_offline(u32 cpu, void *data)
+{
+	u64 now = *(u64 *)data;
+	struct cpu_ctx *cctx = get_cpu(cpu);
+
+	if (cctx && cctx->offline && now - cctx->offline_ns < OFFLINE_NUDGE_NS &&
+	    bpf_ksym_exists(scx_bpf_kick_cpu))
+		scx_bpf_kick_cpu(cpu, 0);
+	return 0;
+}
+
 static long starve_cpu(u32 cpu, void *data)
 {
 	rescue_starved(DSQ_PINNED + cpu, *(u64 *)data);
@@ -222,6 +239,8 @@ static int rescue_tick(void *map, int *key, struct rescue_timer *timer)
 	judge_silence(shared, now);
 	bpf_rcu_read_lock();
 	bpf_loop(config.llcs, rescue_llc, &now, 0);
+	if (shared->offline)
+		bpf_loop(config.cpus, nudge_offline, &now, 0);
 	if (now - timer->starve_scan_ns >= BATON_STARVE_SCAN_NS) {
 		timer->starve_scan_ns = now;
 		bpf_loop(config.llcs, starve_llc, &now, 0);

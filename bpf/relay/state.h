@@ -48,6 +48,7 @@ struct cpu_ctx {
 	u64 key;
 	u64 burst_ns;	/* of the running task when it got the CPU */
 	u64 running_ns; /* 0: no task of ours runs */
+	u64 offline_ns; /* when it began to go offline */
 	u32 turn;	/* alternates between rescued and ready */
 	u8 preempted;	/* the relay took the CPU from the running task */
 	u8 offline;

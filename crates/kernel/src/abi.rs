@@ -156,6 +156,8 @@ pub struct Shared {
     pub exit_code: i64,
     pub lost: u64,
     pub silent_since_ns: u64,
+    pub offline: u32,
+    pub pad2: u32,
     pub idle: [u64; MASK_WORDS],
     pub exit_reason: [u8; EXIT_MSG_LEN],
     pub exit_msg: [u8; EXIT_MSG_LEN],
