@@ -459,18 +459,6 @@ bool BPF_PROG(relay_yield, struct task_struct *from, struct task_struct *to)
 	return false;
 }
 
-/*
- * A higher class takes the CPU: what waits in its local queue goes elsewhere.
- * Not for the process itself, which is gone again before that would be done.
- */
-SEC("struct_ops/relay_cpu_release")
-void BPF_PROG(relay_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
-{
-	if (bpf_ksym_exists(scx_bpf_reenqueue_local) && args->task &&
-	    args->task->tgid != config.tgid)
-		scx_bpf_reenqueue_local();
-}
-
 static __always_inline void note_change(struct task_struct *p)
 {
 	struct task_ctx *tctx = get_task(p);
@@ -616,7 +604,6 @@ struct sched_ext_ops relay_ops = {
     .set_weight = (void *)relay_set_weight,
     .set_cpumask = (void *)relay_set_cpumask,
     .update_idle = (void *)relay_update_idle,
-    .cpu_release = (void *)relay_cpu_release,
     .init_task = (void *)relay_init_task,
     .disable = (void *)relay_disable,
     .cgroup_move = (void *)relay_cgroup_move,

@@ -106,10 +106,6 @@ struct scx_exit_task_args {
 	bool cancelled;
 };
 
-struct scx_cpu_release_args {
-	struct task_struct *task;
-};
-
 enum scx_exit_kind {
 	SCX_EXIT_NONE,
 };
@@ -147,7 +143,6 @@ struct sched_ext_ops {
 	void (*set_weight)(struct task_struct *p, u32 weight);
 	void (*set_cpumask)(struct task_struct *p, const struct cpumask *cpumask);
 	void (*update_idle)(s32 cpu, bool idle);
-	void (*cpu_release)(s32 cpu, struct scx_cpu_release_args *args);
 	s32 (*init_task)(struct task_struct *p, struct scx_init_task_args *args);
 	void (*enable)(struct task_struct *p);
 	void (*disable)(struct task_struct *p);
@@ -208,7 +203,6 @@ s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
 s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
 			   bool *is_idle) __ksym __weak;
 bool scx_bpf_test_and_clear_cpu_idle(s32 cpu) __ksym __weak;
-u32 scx_bpf_reenqueue_local(void) __ksym __weak;
 void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym __weak;
 
 struct task_struct *bpf_task_from_pid(s32 pid) __ksym;

@@ -122,9 +122,12 @@ static __always_inline u32 decide_held(struct task_struct *p, struct task_ctx *t
 	struct bpf_iter_scx_dsq it;
 	u32 result = BATON_RES_INVALID;
 
-	/* Inserted only after ops.enqueue returned: too early, not too late. */
+	/*
+	 * On no queue: it runs, or its insertion, which happens after ops.enqueue
+	 * returned, is still to come.
+	 */
 	if (!dsq)
-		return BATON_RES_RETRY;
+		return tctx->enqueued_ns ? BATON_RES_RETRY : BATON_RES_STALE;
 	if (!in_custody(dsq))
 		return BATON_RES_STALE;
 	if (bpf_iter_scx_dsq_new(&it, dsq, 0))
