@@ -62,7 +62,7 @@ pub(crate) const PIPE: Kind = Kind {
             name: "rounds",
             default: "3000",
             // Beside others a round trip may take many times as long.
-            default_combined: "1000",
+            default_combined: "200",
             about: "round trips",
         },
         THREADS,

@@ -59,7 +59,7 @@ fn combinations_have_their_own_defaults() {
     check(
         "pipe + hogs",
         "pipe+hogs",
-        "pipe:rounds=1000,threads=yes+hogs:count=2/cpu,seconds=3",
+        "pipe:rounds=200,threads=yes+hogs:count=2/cpu,seconds=3",
     );
     check(
         "pipe:rounds=3000+hogs:count=4",

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
@@ -46,7 +46,7 @@ struct Check {
     optional: bool,
     detail: String,
     /// What to do if it is not ok.
-    remedy: Option<&'static str>,
+    remedy: Option<String>,
 }
 
 pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
@@ -90,7 +90,7 @@ fn print(checks: &[Check], areas: &[(Area, bool)]) {
             .collect();
         for (line, check) in table(&rows, |_| Align::Left).lines().zip(&checks) {
             anstream::println!("    {} {line}", mark(check.ok, check.optional));
-            if let Some(remedy) = check.remedy.filter(|_| !check.ok) {
+            if let Some(remedy) = check.remedy.as_ref().filter(|_| !check.ok) {
                 anstream::println!("         {remedy}");
             }
         }
@@ -107,76 +107,39 @@ fn mark(ok: bool, optional: bool) -> String {
     format!("{style}{text}{style:#}")
 }
 
+#[cfg(feature = "kernel")]
 fn run_checks() -> Vec<Check> {
-    let root = nix::unistd::geteuid().is_root();
-    let release = read("/proc/sys/kernel/osrelease");
-    let sched_ext = Path::new("/sys/kernel/sched_ext").is_dir();
-    let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
-    let loaded = read("/sys/kernel/sched_ext/root/ops");
-    let free = read("/sys/kernel/sched_ext/state") != "enabled";
-    let check = |name, ok, detail: String, remedy| Check {
+    let check = |check: baton::kernel::Check| Check {
         area: Area::Run,
-        name,
-        ok,
+        name: check.name,
+        ok: check.ok,
         optional: false,
-        detail,
-        remedy: Some(remedy),
+        detail: check.detail,
+        remedy: check.remedy,
     };
-    let mut checks = vec![
-        check(
-            "backend",
-            cfg!(feature = "kernel"),
-            if cfg!(feature = "kernel") {
-                "built in"
-            } else {
-                "not built in"
-            }
-            .to_owned(),
-            "build baton with the feature `kernel`",
-        ),
-        check(
-            "root",
-            root,
-            if root { "yes" } else { "no" }.to_owned(),
-            "use sudo; or run policies in a VM, which needs no root",
-        ),
-        check(
-            "sched_ext",
-            sched_ext,
-            format!("Linux {release}"),
-            "use Linux 6.12 or later with CONFIG_SCHED_CLASS_EXT=y; or run policies in a VM",
-        ),
-        check(
-            "BTF",
-            btf,
-            "/sys/kernel/btf/vmlinux".to_owned(),
-            "use a kernel with CONFIG_DEBUG_INFO_BTF=y; or run policies in a VM",
-        ),
-    ];
-    if sched_ext {
-        let detail = if free {
-            "no other scheduler is loaded".to_owned()
-        } else {
-            loaded
-        };
-        checks.push(check(
-            "free",
-            free,
-            detail,
-            "stop the scheduler that is loaded",
-        ));
-    }
-    checks
+    baton::kernel::doctor().into_iter().map(check).collect()
+}
+
+#[cfg(not(feature = "kernel"))]
+fn run_checks() -> Vec<Check> {
+    vec![Check {
+        area: Area::Run,
+        name: "backend",
+        ok: false,
+        optional: false,
+        detail: "not built in".to_owned(),
+        remedy: Some("build baton with the feature `kernel`".to_owned()),
+    }]
 }
 
 fn vm_checks() -> Vec<Check> {
-    let check = |name, found: Option<String>, missing: &str, remedy| Check {
+    let check = |name, found: Option<String>, missing: &str, remedy: &str| Check {
         area: Area::Vm,
         name,
         ok: found.is_some(),
         optional: false,
         detail: found.unwrap_or_else(|| missing.to_owned()),
-        remedy: Some(remedy),
+        remedy: Some(remedy.to_owned()),
     };
     let qemu = format!("qemu-system-{}", env::consts::ARCH);
     let cached = baton_vm::cached_kernels();
@@ -257,13 +220,13 @@ fn build_checks() -> Vec<Check> {
         )
         .chain(["clang".to_owned()])
         .find(|name| clang_major(name).is_some_and(|major| major >= CLANG_MIN));
-    let check = |name, found: Option<String>, remedy| Check {
+    let check = |name, found: Option<String>, remedy: &str| Check {
         area: Area::Build,
         name,
         ok: found.is_some(),
         optional: false,
         detail: found.unwrap_or_else(|| "not found".to_owned()),
-        remedy: Some(remedy),
+        remedy: Some(remedy.to_owned()),
     };
     let header = |path: &str| {
         let path = PathBuf::from("/usr/include").join(path);
@@ -308,11 +271,4 @@ fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(path)
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
 }

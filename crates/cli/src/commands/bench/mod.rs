@@ -43,8 +43,7 @@ enum Backend {
 ///
 /// Each round takes every policy and the kernel's own scheduler once, in an order
 /// drawn from the seed, and runs all workloads under it. The table shows medians
-/// over the rounds and ratios to EEVDF; above 1 is worse. Without parameters,
-/// `pipe+hogs` has 200 round trips here, for some schedulers take long for each.
+/// over the rounds and ratios to EEVDF; above 1 is worse.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   baton bench kernel
@@ -131,9 +130,6 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Workloads that mean something else here when they have no parameters.
-const SHORTENED: &[(&str, &str)] = &[("pipe+hogs", "pipe:rounds=200+hogs")];
-
 /// The workloads of the option: a list in one text, as long as no parameters are
 /// given, for those have commas too.
 fn workloads(given: &[String]) -> anyhow::Result<Vec<Named>> {
@@ -142,11 +138,9 @@ fn workloads(given: &[String]) -> anyhow::Result<Vec<Named>> {
         text.split(separator)
     });
     let named = |text: &str| {
-        let short = SHORTENED.iter().find(|(name, _)| *name == text);
-        let workload = short.map_or(text, |(_, shortened)| shortened).parse()?;
         Ok(Named {
             name: text.to_owned(),
-            workload,
+            workload: text.parse()?,
         })
     };
     texts.map(|text| named(text.trim())).collect()
