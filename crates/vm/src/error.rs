@@ -159,6 +159,20 @@ pub enum Error {
         /// The kernel's report, from its first sign of trouble.
         console: String,
     },
+    /// The guest's kernel died of QEMU's own defect under emulation: before
+    /// 8.1 it can run stale translations of code that the kernel patches.
+    #[error(
+        "the emulator crashed the guest's kernel (int3), which is a defect of this QEMU, {version}, \
+         and not the command's: install QEMU {} or later (on Debian 12 from bookworm-backports; \
+         `make setup` does it), or run again:\n{console}",
+        crate::qemu::QemuVersion::SOUND
+    )]
+    EmulatorDefect {
+        /// QEMU's version, such as 7.2.
+        version: String,
+        /// The kernel's report, from its first sign of trouble.
+        console: String,
+    },
     /// The VM ended while the command ran, without a panic.
     #[error("the VM ended while the command ran{}", console_tail(console))]
     Lost {
@@ -214,7 +228,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Timeout { .. } => 124,
-            Self::Panic { .. } => 123,
+            Self::Panic { .. } | Self::EmulatorDefect { .. } => 123,
             Self::Interrupted(signal) => 128u8.saturating_add(u8::try_from(*signal).unwrap_or(127)),
             Self::CommandNotFound { .. } => 127,
             // As if SIGPIPE had ended the program, which is what `| head` expects.
@@ -244,6 +258,7 @@ impl Error {
             Self::Qemu { .. } => "qemu",
             Self::NoBoot { .. } => "no-boot",
             Self::Panic { .. } => "guest-panic",
+            Self::EmulatorDefect { .. } => "emulator-defect",
             Self::Lost { .. } => "vm-lost",
             Self::Timeout { .. } => "timeout",
             Self::Interrupted(_) => "interrupted",

@@ -57,6 +57,39 @@ impl Accel {
     }
 }
 
+/// QEMU's major and minor version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct QemuVersion(u32, u32);
+
+impl QemuVersion {
+    /// The first whose translator locks the pages that it reads. Before, with several threads, it
+    /// may keep an `int3` that the kernel had placed only while it patched its code.
+    pub(crate) const SOUND: Self = Self(8, 1);
+
+    /// Asks the program, which takes some 20 ms: only a failure needs to know.
+    pub(crate) fn of(program: &Path) -> Option<Self> {
+        let output = std::process::Command::new(program)
+            .arg("--version")
+            .output();
+        Self::parse(&String::from_utf8_lossy(&output.ok()?.stdout))
+    }
+
+    /// From `QEMU emulator version 7.2.18 (Debian ...)`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (_, after) = text.split_once("version ")?;
+        let mut numbers = after
+            .split(|c: char| !c.is_ascii_digit())
+            .map_while(|number| number.parse().ok());
+        Some(Self(numbers.next()?, numbers.next()?))
+    }
+}
+
+impl std::fmt::Display for QemuVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
 /// Descriptors that QEMU inherits.
 pub(crate) struct Descriptors {
     pub(crate) initramfs: RawFd,
@@ -204,4 +237,24 @@ fn kernel_arguments(console: &str, accel: Accel) -> String {
         text += " mitigations=off nokaslr no_timer_check tsc=reliable";
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_and_compared() {
+        let parse = |text: &str| QemuVersion::parse(text);
+        let old = parse("QEMU emulator version 7.2.18 (Debian 1:7.2+dfsg-7+deb12u15)\nCopyright");
+        let new = parse("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)");
+        assert_eq!(old, Some(QemuVersion(7, 2)));
+        assert_eq!(
+            parse("QEMU emulator version 8.1.0"),
+            Some(QemuVersion::SOUND)
+        );
+        assert!(old < Some(QemuVersion::SOUND) && new > Some(QemuVersion::SOUND));
+        assert_eq!(parse("QEMU emulator version eight"), None);
+        assert_eq!(parse(""), None);
+    }
 }

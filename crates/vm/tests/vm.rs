@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -166,6 +167,67 @@ fn a_panic_is_an_error_with_the_console() {
         "{error}"
     );
     assert_eq!(error.exit_code(), 123);
+}
+
+/// Runs `echo ran` with a QEMU whose guest finds no init the first `faults` times.
+fn run_with_boot_faults(faults: usize) -> (Option<i32>, String, String, usize) {
+    let dir = TempDir::new().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let name = format!("qemu-system-{}", std::env::consts::ARCH);
+    let script = format!(
+        "#!/bin/sh
+        PATH={path:?}
+        echo >> \"${{0%/*}}/boots\"
+        [ $(wc -l < \"${{0%/*}}/boots\") -le {faults} ] || exec {name} \"$@\"
+        exec {name} \"$@\" -append 'console=ttyS0 console=ttyAMA0 quiet panic=-1 rdinit=/none'
+        "
+    );
+    let program = dir.path().join(&name);
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new(INIT)
+        .args(["--kernel", "7.0", "--", "echo", "ran"])
+        .env("PATH", format!("{}:{path}", dir.path().display()))
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let boots = std::fs::read_to_string(dir.path().join("boots")).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+        boots.lines().count(),
+    )
+}
+
+const AGAIN: &str =
+    "warning: the guest's kernel panicked before the command began; booting once more\n";
+
+#[test]
+fn a_panic_at_boot_is_given_another_boot() {
+    let (status, stdout, stderr, boots) = run_with_boot_faults(1);
+    assert_eq!(
+        (status, stdout.as_str(), boots),
+        (Some(0), "ran\n", 2),
+        "{stderr}"
+    );
+    assert_eq!(stderr, AGAIN);
+}
+
+#[test]
+fn a_second_panic_at_boot_is_the_error() {
+    let (status, stdout, stderr, boots) = run_with_boot_faults(9);
+    assert_eq!(
+        (status, stdout.as_str(), boots),
+        (Some(123), "", 2),
+        "{stderr}"
+    );
+    let rest = stderr.strip_prefix(AGAIN).unwrap();
+    assert!(
+        rest.starts_with("error: the guest's kernel panicked:\n"),
+        "{stderr}"
+    );
+    assert!(rest.contains("Kernel panic - not syncing"), "{stderr}");
 }
 
 #[test]

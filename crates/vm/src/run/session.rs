@@ -25,7 +25,7 @@ use crate::{
     Error, Kernel,
     initramfs::Tree,
     protocol::{self, FromGuest, FromHost},
-    qemu::{self, Accel, Descriptors},
+    qemu::{self, Accel, Descriptors, QemuVersion},
 };
 
 /// How often the counters are looked at while the last bytes are under way.
@@ -81,7 +81,8 @@ impl Session {
         })
     }
 
-    /// Runs the VM; a second time under emulation when KVM turns out not to work.
+    /// Runs the VM. It is booted a second time under emulation when KVM turns out not to work, and
+    /// once more when its kernel dies before the command has begun, which nothing can have noticed.
     pub(crate) fn run(
         &mut self,
         sinks: Sinks,
@@ -104,15 +105,56 @@ impl Session {
             accel = Accel::Tcg;
             guest = Guest::start(self, accel, &events)?;
         }
-        let ended = guest.attend(sinks, timeout, &self.outs, &events, &inbox);
+        let mut booted = guest.boot(timeout, &inbox);
+        if let Err(error) = &booted
+            && is_worth_another_boot(error)
+        {
+            // Said to everybody and not only to a person who watches: a log should have it too.
+            let _ = writeln!(
+                std::io::stderr(),
+                "warning: the guest's kernel panicked before the command began; booting once more"
+            );
+            drop(guest);
+            forget_the_dead(&inbox)?;
+            guest = Guest::start(self, accel, &events)?;
+            booted = guest.boot(timeout, &inbox);
+        }
+        let ended = match booted {
+            Ok(booted) => guest.attend(booted, sinks, timeout, &self.outs, &events, &inbox),
+            Err(error) => Err(error),
+        };
         drop(guest);
         drop(interrupts);
         ended
     }
 }
 
+/// Whether a boot that failed by `error` may do better the next time. Only a panic is: it can be
+/// the emulator's or a race in the kernel, while all else is certain to come again.
+fn is_worth_another_boot(error: &Error) -> bool {
+    matches!(error, Error::Panic { .. } | Error::EmulatorDefect { .. })
+}
+
+/// Removes what a dead guest left in the inbox; a signal that came meanwhile still counts.
+fn forget_the_dead(inbox: &Receiver<Event>) -> Result<(), Error> {
+    while let Ok(event) = inbox.try_recv() {
+        if let Event::Signal(number) = event {
+            return Err(Error::Interrupted(number));
+        }
+    }
+    Ok(())
+}
+
+/// A guest whose init runs and starts the command.
+struct Booted {
+    release: String,
+    boot: Duration,
+}
+
 /// A running QEMU. Dropping it kills it.
 struct Guest {
+    program: PathBuf,
+    accel: Accel,
     child: Child,
     started: Instant,
     console: Console,
@@ -192,6 +234,8 @@ impl Guest {
         let events = events.clone();
         std::thread::spawn(move || channel::listen(listener, &events));
         Ok(Self {
+            program: session.program.clone(),
+            accel,
             child,
             started,
             console: kept,
@@ -221,8 +265,45 @@ impl Guest {
         }
     }
 
+    /// Waits until init is about to start the command. Until then there is no output.
+    fn boot(&mut self, timeout: Duration, inbox: &Receiver<Event>) -> Result<Booted, Error> {
+        let deadline = self.started + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let event = match self.pending.take() {
+                Some(event) => event,
+                None => match inbox.recv_timeout(left) {
+                    Ok(event) => event,
+                    Err(_) => {
+                        let _ = self.child.kill();
+                        return Err(Error::Timeout {
+                            limit: timeout,
+                            booted: false,
+                            console: self.console.tail(),
+                        });
+                    }
+                },
+            };
+            match event {
+                Event::Guest(FromGuest::Ready { release }) => {
+                    let boot = self.started.elapsed();
+                    return Ok(Booted { release, boot });
+                }
+                Event::Guest(FromGuest::Failed { problem }) => return Err(Error::Guest(problem)),
+                Event::Signal(number) => return Err(Error::Interrupted(number)),
+                Event::Closed => return Err(self.cause_of_death(false)),
+                // Nothing else is said before.
+                Event::Guest(FromGuest::Exit { .. })
+                | Event::OutputFailed(_)
+                | Event::FilesDone(_) => {}
+            }
+        }
+    }
+
+    /// Passes on what the command does until it has ended.
     fn attend(
         &mut self,
+        booted: Booted,
         sinks: Sinks,
         timeout: Duration,
         outs: &[(String, PathBuf)],
@@ -245,8 +326,6 @@ impl Guest {
                 let _ = std::io::copy(&mut &stream, &mut std::io::sink());
             });
         }
-        let mut release = None;
-        let mut boot = Duration::ZERO;
         let mut signals = 0;
         let mut exit: Option<Exit> = None;
         let mut files: Option<Result<(), String>> = None;
@@ -262,8 +341,8 @@ impl Guest {
                 let _ = self.control.write_all(&protocol::line(&FromHost::Bye));
                 return Ok(Outcome {
                     status: exit.status,
-                    kernel_release: release.unwrap_or_default(),
-                    boot,
+                    kernel_release: booted.release,
+                    boot: booted.boot,
                     wall: self.started.elapsed(),
                     missing: exit.missing.clone(),
                     console: self.console.tail(),
@@ -285,17 +364,14 @@ impl Guest {
                         settle(&[&stdout, &stderr]);
                         return Err(Error::Timeout {
                             limit: timeout,
-                            booted: release.is_some(),
+                            booted: true,
                             console: self.console.tail(),
                         });
                     }
                 },
             };
             match event {
-                Event::Guest(FromGuest::Ready { release: name }) => {
-                    boot = self.started.elapsed();
-                    release = Some(name);
-                }
+                Event::Guest(FromGuest::Ready { .. }) => {}
                 Event::Guest(FromGuest::Exit {
                     status,
                     stdout_bytes,
@@ -314,7 +390,7 @@ impl Guest {
                 Event::Guest(FromGuest::Failed { problem }) => return Err(Error::Guest(problem)),
                 Event::Signal(number) => {
                     signals += 1;
-                    if signals > 1 || release.is_none() {
+                    if signals > 1 {
                         return Err(Error::Interrupted(number));
                     }
                     progress("passing the signal on; again to stop the VM at once");
@@ -326,7 +402,7 @@ impl Guest {
                 // A stream that broke because QEMU ended is told by Closed, which knows why.
                 Event::FilesDone(result) => files = Some(result),
                 Event::Closed => {
-                    let error = self.cause_of_death(release.is_some());
+                    let error = self.cause_of_death(true);
                     settle(&[&stdout, &stderr]);
                     return Err(error);
                 }
@@ -350,7 +426,7 @@ impl Guest {
             let _ = thread.join();
         }
         if let Some(console) = self.console.panic() {
-            return Error::Panic { console };
+            return self.panic(console);
         }
         let problem = complaint.unwrap_or_default();
         if status.is_none_or(|status| !status.success()) {
@@ -369,6 +445,32 @@ impl Guest {
             Error::NoBoot { console }
         }
     }
+
+    /// A panic and whose it is.
+    fn panic(&self, console: String) -> Error {
+        let version = || QemuVersion::of(&self.program);
+        match emulator_defect(&console, self.accel, version) {
+            Some(version) => Error::EmulatorDefect {
+                version: version.to_string(),
+                console,
+            },
+            None => Error::Panic { console },
+        }
+    }
+}
+
+/// Whether a panic is of an `int3` that the kernel placed to patch its own code, and that a defect
+/// of the emulator kept. The first line is the cause; what follows may be of anything.
+fn emulator_defect(
+    console: &str,
+    accel: Accel,
+    version: impl FnOnce() -> Option<QemuVersion>,
+) -> Option<QemuVersion> {
+    let cause = console.lines().next()?;
+    if accel != Accel::Tcg || !cause.contains("int3:") {
+        return None;
+    }
+    version().filter(|version| *version < QemuVersion::SOUND)
 }
 
 /// Lets the output that a dead QEMU left arrive. Bounded, as the reader of it may have stopped.
@@ -399,4 +501,48 @@ fn pump(
         std::thread::spawn(move || channel::pump(stream, to, &count, &events));
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INT3: &str = "Oops: int3: 0000 [#1] SMP NOPTI\nRIP: 0010:sched_clock_cpu+0x5/0xd0";
+
+    #[test]
+    fn only_an_old_emulator_is_blamed() {
+        let version = |text: &str| QemuVersion::parse(&format!("version {text}"));
+        let blamed = |console, accel, text| emulator_defect(console, accel, || version(text));
+        assert_eq!(blamed(INT3, Accel::Tcg, "7.2.18"), version("7.2"));
+        assert_eq!(blamed(INT3, Accel::Tcg, "8.1.0"), None);
+        assert_eq!(blamed(INT3, Accel::Tcg, "unknown"), None);
+        assert_eq!(blamed(INT3, Accel::Kvm, "7.2.18"), None);
+        let other = format!("BUG: kernel NULL pointer dereference\n{INT3}");
+        assert_eq!(blamed(&other, Accel::Tcg, "7.2.18"), None);
+    }
+
+    #[test]
+    fn only_a_panic_is_worth_another_boot() {
+        let console = || INT3.to_owned();
+        let defect = Error::EmulatorDefect {
+            version: "7.2".into(),
+            console: console(),
+        };
+        assert!(is_worth_another_boot(&defect));
+        assert!(is_worth_another_boot(&Error::Panic { console: console() }));
+        assert_eq!(
+            (defect.exit_code(), defect.code()),
+            (123, "emulator-defect")
+        );
+        let text = defect.to_string();
+        assert!(
+            text.contains("7.2") && text.contains("QEMU 8.1 or later"),
+            "{text}"
+        );
+        assert!(!is_worth_another_boot(&Error::NoBoot {
+            console: console()
+        }));
+        assert!(!is_worth_another_boot(&Error::Interrupted(2)));
+        assert!(!is_worth_another_boot(&Error::Guest("no port".into())));
+    }
 }
