@@ -10,6 +10,7 @@
  * relay/place.h	idle CPUs, preemption, queues
  * relay/decide.h	decisions from the process
  * relay/rescue.h	the timer
+ * relay/dispatch.h	what a CPU takes next
  * here			the scheduler's operations
  */
 #include "relay/state.h"
@@ -17,12 +18,15 @@
 #include "relay/place.h"
 #include "relay/decide.h"
 #include "relay/rescue.h"
+#include "relay/dispatch.h"
 
 char _license[] SEC("license") = "GPL";
 
-static __always_inline void place_fast(struct task_ctx *tctx, u64 key, u64 now)
+/* `keyed`: the key is of the policy's kind, not just the time. */
+static __always_inline void place_fast(struct task_ctx *tctx, u64 key, bool keyed, u64 now)
 {
 	tctx->key = key;
+	tctx->keyed = keyed;
 	tctx->decided_ns = now;
 }
 
@@ -59,7 +63,7 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 	wait_begin(tctx, shared, now);
 	tctx->seq++;
 	tctx->fresh = 0;
-	place_fast(tctx, rule_key(tctx, p->scx.weight, now), now);
+	place_fast(tctx, rule_key(tctx, p->scx.weight, now), config.key_rule, now);
 	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), 0);
 	count(BATON_CNT_ENQUEUES);
 	count(BATON_CNT_FAST_IDLE);
@@ -85,19 +89,21 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 					 struct task_ctx *tctx, bool woken, u64 enq_flags, u64 now)
 {
 	u32 cpu = scx_bpf_task_cpu(p);
+	struct cpu_ctx *cctx;
 	u64 key;
 
 	/* Its CPU goes away, and the kernel moves it only from its own queues. */
 	if (is_stranded(p)) {
-		place_fast(tctx, now, now);
+		place_fast(tctx, now, false, now);
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, clamp_slice(0), enq_flags);
 		return true;
 	}
 	/* A pinned kernel thread serves the kernel itself, the timer included. */
 	if ((p->flags & PF_KTHREAD) && is_pinned(p)) {
-		place_fast(tctx, now, now);
+		place_fast(tctx, now, false, now);
 		idle_take(shared, cpu);
-		if (may_preempt(cpu, now - config.preempt_min_lead_ns, now))
+		cctx = get_cpu(cpu);
+		if (cctx && had_its_turn(cctx, now))
 			enq_flags |= SCX_ENQ_PREEMPT;
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), enq_flags | SCX_ENQ_HEAD);
 		count(BATON_CNT_KTHREADS);
@@ -107,14 +113,14 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 		return false;
 	/* ops.select_cpu is not asked about a task with one CPU. */
 	if (config.idle_fast_path && is_pinned(p) && idle_claim(shared, cpu)) {
-		place_fast(tctx, rule_key(tctx, p->scx.weight, now), now);
+		place_fast(tctx, rule_key(tctx, p->scx.weight, now), config.key_rule, now);
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), enq_flags);
 		count(BATON_CNT_FAST_IDLE);
 		return true;
 	}
 	if (config.key_rule != BATON_KEY_NONE && tctx->sync) {
 		key = rule_key(tctx, p->scx.weight, now);
-		place_fast(tctx, key, now);
+		place_fast(tctx, key, true, now);
 		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), clamp_slice(0), key, enq_flags);
 		count(BATON_CNT_FAST_SYNC);
 		return true;
@@ -128,7 +134,7 @@ static __always_inline void enqueue_bypass(struct task_struct *p, struct task_ct
 {
 	u64 dsq = DSQ_RESCUE + llc_of(scx_bpf_task_cpu(p));
 
-	place_fast(tctx, now, now);
+	place_fast(tctx, now, false, now);
 	count(BATON_CNT_BYPASSED);
 	scx_bpf_dsq_insert(p, dsq, config.rescue_slice_ns, enq_flags);
 }
@@ -167,7 +173,11 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 					flags | BATON_EVF_DECIDED, now);
 		goto out;
 	}
-	if (shared->silent) {
+	/*
+	 * A late process is not waited for. Nor may a task that is moved about grow old
+	 * at the tail of the holding queue again and again.
+	 */
+	if (shared->silent || (waited && now - tctx->enqueued_ns > config.rescue_after_ns)) {
 		enqueue_bypass(p, tctx, enq_flags, now);
 		goto out;
 	}
@@ -181,117 +191,6 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 out:
 	tctx->sync = 0;
 	tctx->waker = 0;
-}
-
-/* The key at the head of a queue ordered by key. */
-static __noinline bool head_key(u64 dsq, u64 *key)
-{
-	struct bpf_iter_scx_dsq it;
-	struct task_struct *p;
-	bool found = false;
-
-	if (!key)
-		return false;
-	if (!bpf_iter_scx_dsq_new(&it, dsq, 0)) {
-		p = bpf_iter_scx_dsq_next(&it);
-		if (p) {
-			*key = p->scx.dsq_vtime;
-			found = true;
-		}
-	}
-	bpf_iter_scx_dsq_destroy(&it);
-	return found;
-}
-
-/* The earliest of this CPU's pinned tasks and all ready queues. */
-static __always_inline u64 best_ready(u32 cpu)
-{
-	u64 best_dsq = 0, best_key = 0, key = 0;
-	u32 own = llc_of(cpu), step;
-
-	if (scx_bpf_dsq_nr_queued(DSQ_PINNED + cpu) > 0)
-		best_dsq = DSQ_PINNED + cpu;
-	if (config.llcs == 1) {
-		if (scx_bpf_dsq_nr_queued(DSQ_READY) <= 0)
-			return best_dsq;
-		if (!best_dsq)
-			return DSQ_READY;
-	}
-	if (best_dsq && !head_key(best_dsq, &best_key))
-		best_dsq = 0;
-	bpf_for(step, 0, config.llcs)
-	{
-		u32 llc = own + step;
-		u64 dsq;
-
-		if (llc >= config.llcs)
-			llc -= config.llcs;
-		dsq = DSQ_READY + llc;
-		if (scx_bpf_dsq_nr_queued(dsq) <= 0 || !head_key(dsq, &key))
-			continue;
-		if (!best_dsq || key_before(key, best_key)) {
-			best_dsq = dsq;
-			best_key = key;
-		}
-	}
-	return best_dsq;
-}
-
-static __noinline bool take_rescued(u32 cpu)
-{
-	u32 own = llc_of(cpu), step;
-
-	bpf_for(step, 0, config.llcs)
-	{
-		u32 llc = own + step;
-
-		if (llc >= config.llcs)
-			llc -= config.llcs;
-		if (scx_bpf_dsq_nr_queued(DSQ_RESCUE + llc) > 0 &&
-		    scx_bpf_dsq_move_to_local(DSQ_RESCUE + llc))
-			return true;
-	}
-	return false;
-}
-
-static __noinline bool take_ready(u32 cpu)
-{
-	u64 dsq = best_ready(cpu);
-	u32 step;
-
-	if (!dsq)
-		return false;
-	if (scx_bpf_dsq_move_to_local(dsq))
-		return true;
-	/* The head went elsewhere, or nothing there may run here: try all. */
-	if (dsq != DSQ_PINNED + cpu && scx_bpf_dsq_move_to_local(DSQ_PINNED + cpu))
-		return true;
-	bpf_for(step, 0, config.llcs)
-	{
-		if (scx_bpf_dsq_move_to_local(DSQ_READY + step))
-			return true;
-	}
-	return false;
-}
-
-static __always_inline bool take_any(u32 cpu, struct cpu_ctx *cctx)
-{
-	if (cctx->turn++ & 1)
-		return take_ready(cpu) || take_rescued(cpu);
-	return take_rescued(cpu) || take_ready(cpu);
-}
-
-static __noinline bool any_held(void)
-{
-	u32 llc;
-
-	bpf_for(llc, 0, config.llcs)
-	{
-		if (scx_bpf_dsq_nr_queued(DSQ_HOLD + llc) > 0 ||
-		    scx_bpf_dsq_nr_queued(DSQ_LEASED + llc) > 0)
-			return true;
-	}
-	return false;
 }
 
 SEC("struct_ops/relay_dispatch")
@@ -396,6 +295,7 @@ void BPF_PROG(relay_running, struct task_struct *p)
 	tctx->running_ns = now;
 	tctx->runtime_mark_ns = p->se.sum_exec_runtime;
 	cctx->key = tctx->key;
+	cctx->keyed = tctx->keyed;
 	cctx->burst_ns = tctx->burst_ns;
 	cctx->preempted = 0;
 	cctx->running_ns = now;
@@ -529,6 +429,7 @@ void BPF_PROG(relay_cpu_offline, s32 cpu)
 	free_stranded(DSQ_PINNED + cpu);
 	free_stranded(DSQ_HOLD + llc_of(cpu));
 	free_stranded(DSQ_LEASED + llc_of(cpu));
+	free_stranded(DSQ_READY + llc_of(cpu));
 	free_stranded(DSQ_RESCUE + llc_of(cpu));
 	bpf_rcu_read_unlock();
 	publish_cpu(BATON_EV_CPU_OFFLINE, cpu, true);
@@ -545,6 +446,8 @@ void BPF_PROG(relay_cpu_online, s32 cpu)
 	if (cctx->offline)
 		__sync_fetch_and_sub(&shared->offline, 1);
 	cctx->offline = 0;
+	/* It went idle before it counted, and would tell only of the next time. */
+	idle_give_back(shared, cpu);
 	publish_cpu(BATON_EV_CPU_ONLINE, cpu, true);
 }
 
@@ -568,6 +471,11 @@ s32 BPF_PROG(relay_init)
 	}
 	bpf_for(cpu, 0, config.cpus)
 	{
+		struct cpu_ctx *cctx = get_cpu(cpu);
+		u32 word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
+
+		if (cctx)
+			cctx->offline = !(config.online[word] >> (cpu & 63) & 1);
 		error = scx_bpf_create_dsq(DSQ_PINNED + cpu, -1);
 		if (error)
 			return error;
@@ -586,9 +494,8 @@ void BPF_PROG(relay_exit, struct scx_exit_info *info)
 	shared->exit_code = info->exit_code;
 	bpf_probe_read_kernel_str(shared->exit_reason, BATON_EXIT_MSG_LEN, info->reason);
 	bpf_probe_read_kernel_str(shared->exit_msg, BATON_EXIT_MSG_LEN, info->msg);
+	/* The process looks at this at least every 100 ms. */
 	shared->exited = 1;
-	if (__sync_val_compare_and_swap(&shared->asleep, 1, 0) == 1)
-		publish_cpu(BATON_EV_CPU_DRY, 0, true);
 }
 
 SEC(".struct_ops.link")

@@ -158,6 +158,7 @@ struct baton_config {
 	__u32 words; /* 64-bit words that hold them */
 	__u32 llcs;
 	__u32 pad;
+	__u64 online[BATON_MASK_WORDS]; /* when the relay starts */
 	__u64 llc_mask[BATON_MAX_LLCS][BATON_MASK_WORDS];
 	__u8 cpu_llc[BATON_MAX_CPUS];
 };
@@ -179,7 +180,8 @@ struct baton_shared {
 	__s64 exit_code;
 	__u64 lost; /* events that found the ring full */
 	__u64 silent_since_ns;
-	__u32 offline; /* CPUs that went offline since the start */
+	__u64 timer_ns; /* when the timer last fired */
+	__u32 offline;	/* CPUs that went offline since the start */
 	__u32 pad2;
 	__u64 idle[BATON_MASK_WORDS]; /* CPUs that look idle */
 	__u8 exit_reason[BATON_EXIT_MSG_LEN];
@@ -201,10 +203,11 @@ enum baton_counter {
 	BATON_CNT_GONE = 10,
 	BATON_CNT_INVALID = 11,
 	BATON_CNT_RETRIES = 12,
-	BATON_CNT_RESCUES = 13,	 /* held too long */
-	BATON_CNT_BYPASSED = 14, /* placed without asking: the process was silent */
-	BATON_CNT_STARVED = 15,	 /* too long in ready */
-	BATON_CNT_TO_IDLE = 16,	 /* decisions that went to an idle CPU at once */
+	BATON_CNT_RESCUES = 13, /* held too long */
+	BATON_CNT_BYPASSED =
+	    14, /* placed without asking: silence, a full ring, or too long a wait */
+	BATON_CNT_STARVED = 15, /* too long in ready */
+	BATON_CNT_TO_IDLE = 16, /* decisions that went to an idle CPU at once */
 	BATON_CNT_PREEMPTIONS = 17,
 	BATON_CNT_HOLDS = 18,	/* leases granted */
 	BATON_CNT_WAKEUPS = 19, /* of the process */

@@ -40,7 +40,7 @@ enum bpf_map_type {
 enum { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1 << 10 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
-enum { CLOCK_MONOTONIC = 1 };
+enum { CLOCK_MONOTONIC = 1, BPF_F_TIMER_CPU_PIN = 2 };
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -167,6 +167,7 @@ struct sched_ext_ops {
 #define SCX_ENQ_PREEMPT (1ULL << 32)
 #define SCX_ENQ_REENQ	(1ULL << 40)
 
+#define SCX_KICK_IDLE	 1ULL
 #define SCX_KICK_PREEMPT 2ULL
 
 #define SCX_WAKE_SYNC	0x10ULL

@@ -5,6 +5,9 @@
 
 #include "place.h"
 
+/* Tasks that decisions may put into one CPU's local queue. */
+#define LOCAL_QUEUED_MAX 8
+
 /*
  * Moves the task out of the queue that `it` iterates. The kernel refuses a task
  * that is not on that queue, or was enqueued again after the iterator started:
@@ -32,10 +35,9 @@ static __noinline void hand_to_idle(struct task_struct *p, u64 dsq, u64 slice_ns
 	cpu = take_idle(shared, p);
 	if (cpu < 0)
 		return;
-	if (!bpf_iter_scx_dsq_new(&it, dsq, 0)) {
-		if (allowed_on(p, cpu) && (!is_pinned(p) || cpu == scx_bpf_task_cpu(p)))
-			move_to_cpu(&it, p, cpu, slice_ns, 0);
-	}
+	if (bpf_iter_scx_dsq_new(&it, dsq, 0) || !allowed_on(p, cpu) ||
+	    (is_pinned(p) && cpu != scx_bpf_task_cpu(p)) || !move_to_cpu(&it, p, cpu, slice_ns, 0))
+		idle_give_back(shared, cpu);
 	bpf_iter_scx_dsq_destroy(&it);
 }
 
@@ -50,7 +52,7 @@ static __always_inline u32 decide_ready(struct bpf_iter_scx_dsq *it, struct task
 	cpu = take_idle(shared, p);
 	if (cpu >= 0) {
 		if (!move_to_cpu(it, p, cpu, slice_ns, 0)) {
-			idle_set(shared, cpu);
+			idle_give_back(shared, cpu);
 			return BATON_RES_STALE;
 		}
 		count(BATON_CNT_TO_IDLE);
@@ -63,8 +65,11 @@ static __always_inline u32 decide_ready(struct bpf_iter_scx_dsq *it, struct task
 
 			if (cctx)
 				cctx->preempted = 1;
-			if (!move_to_cpu(it, p, cpu, slice_ns, SCX_ENQ_PREEMPT))
+			if (!move_to_cpu(it, p, cpu, slice_ns, SCX_ENQ_PREEMPT)) {
+				if (cctx)
+					cctx->preempted = 0;
 				return BATON_RES_STALE;
+			}
 			count(BATON_CNT_PREEMPTIONS);
 			return BATON_RES_DONE;
 		}
@@ -80,34 +85,56 @@ static __always_inline u32 decide_ready(struct bpf_iter_scx_dsq *it, struct task
 	return BATON_RES_DONE;
 }
 
+/*
+ * A CPU's local queue is beyond the reach of rescue, so few may stand in it, and
+ * nobody is overtaken there.
+ */
 static __always_inline u32 decide_cpu(struct bpf_iter_scx_dsq *it, struct task_struct *p,
-				      struct baton_command *cmd, struct baton_shared *shared)
+				      struct baton_command *cmd, struct baton_shared *shared,
+				      u64 now)
 {
 	struct cpu_ctx *cctx = get_cpu(cmd->cpu);
-	u64 enq_flags = 0;
+	bool claimed, preempt = false;
+	s32 queued;
 
 	if (!cctx || cctx->offline || !allowed_on(p, cmd->cpu))
 		return BATON_RES_INVALID;
 	if (migration_disabled(p) && cmd->cpu != scx_bpf_task_cpu(p))
 		return BATON_RES_INVALID;
-	if (!idle_claim(shared, cmd->cpu) && (cmd->flags & BATON_CMDF_PREEMPT)) {
-		enq_flags = SCX_ENQ_PREEMPT;
-		cctx->preempted = 1;
-		count(BATON_CNT_PREEMPTIONS);
+	claimed = idle_claim(shared, cmd->cpu);
+	if (!claimed) {
+		queued = scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cmd->cpu);
+		if (queued >= LOCAL_QUEUED_MAX)
+			return BATON_RES_INVALID;
+		preempt = (cmd->flags & BATON_CMDF_PREEMPT) && !queued && had_its_turn(cctx, now);
 	}
-	if (!move_to_cpu(it, p, cmd->cpu, clamp_slice(cmd->slice_ns), enq_flags))
+	if (preempt)
+		cctx->preempted = 1;
+	if (!move_to_cpu(it, p, cmd->cpu, clamp_slice(cmd->slice_ns),
+			 preempt ? SCX_ENQ_PREEMPT : 0)) {
+		if (claimed)
+			idle_give_back(shared, cmd->cpu);
+		if (preempt)
+			cctx->preempted = 0;
 		return BATON_RES_STALE;
+	}
+	if (preempt)
+		count(BATON_CNT_PREEMPTIONS);
 	return BATON_RES_DONE;
 }
 
 static __always_inline u32 decide_hold(struct bpf_iter_scx_dsq *it, struct task_struct *p,
-				       struct baton_command *cmd, u64 now)
+				       struct task_ctx *tctx, struct baton_command *cmd, u64 now)
 {
-	u64 lease_ns = cmd->lease_ns;
+	u64 lease_ns = cmd->lease_ns, end, last = tctx->enqueued_ns + config.starve_after_ns;
 
 	if (lease_ns > BATON_LEASE_MAX_NS)
 		lease_ns = BATON_LEASE_MAX_NS;
-	scx_bpf_dsq_move_set_vtime(it, now + lease_ns);
+	/* A lease can be renewed, but not for ever. */
+	end = now + lease_ns;
+	if (key_before(last, end))
+		end = last;
+	scx_bpf_dsq_move_set_vtime(it, end);
 	if (!scx_bpf_dsq_move_vtime(it, p, DSQ_LEASED + llc_of(scx_bpf_task_cpu(p)), 0))
 		return BATON_RES_STALE;
 	count(BATON_CNT_HOLDS);
@@ -139,16 +166,17 @@ static __always_inline u32 decide_held(struct task_struct *p, struct task_ctx *t
 	if (cmd->kind != BATON_CMD_HOLD) {
 		/* Before the move: the task may run before it returns. */
 		enqueued_ns = tctx->enqueued_ns;
-		tctx->key = cmd->kind == BATON_CMD_READY ? cmd->key : now;
+		tctx->keyed = cmd->kind == BATON_CMD_READY;
+		tctx->key = tctx->keyed ? cmd->key : now;
 		tctx->key_offset = cmd->key_offset;
 		tctx->decided_ns = now;
 	}
 	if (cmd->kind == BATON_CMD_READY)
 		result = decide_ready(&it, p, cmd, shared, now, &queued_dsq);
 	else if (cmd->kind == BATON_CMD_CPU)
-		result = decide_cpu(&it, p, cmd, shared);
+		result = decide_cpu(&it, p, cmd, shared, now);
 	else if (cmd->kind == BATON_CMD_HOLD)
-		result = decide_hold(&it, p, cmd, now);
+		result = decide_hold(&it, p, tctx, cmd, now);
 out:
 	bpf_iter_scx_dsq_destroy(&it);
 	if (result == BATON_RES_DONE && cmd->kind != BATON_CMD_HOLD) {
@@ -171,7 +199,7 @@ static __always_inline u32 decide_task(struct baton_command *cmd, struct baton_s
 	if (!tctx || p->start_time != cmd->start_ns) {
 		result = BATON_RES_GONE;
 	} else if (cmd->kind == BATON_CMD_PROBE) {
-		result = BATON_RES_DONE;
+		result = tctx->announced ? BATON_RES_DONE : BATON_RES_GONE;
 	} else if (tctx->seq != cmd->seq) {
 		result = BATON_RES_STALE;
 	} else {

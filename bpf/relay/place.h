@@ -56,6 +56,17 @@ static __always_inline bool idle_claim(struct baton_shared *shared, u32 cpu)
 	return true;
 }
 
+/*
+ * Undoes a claim whose move failed. The CPU idles with nothing to notice, so it is
+ * told to look for work, which makes it visible again in any case.
+ */
+static __always_inline void idle_give_back(struct baton_shared *shared, u32 cpu)
+{
+	idle_set(shared, cpu);
+	if (bpf_ksym_exists(scx_bpf_kick_cpu))
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+}
+
 /* The lowest set bit; the caller made sure that there is one. */
 static __always_inline u32 lowest_bit(u64 bits)
 {
@@ -147,20 +158,22 @@ static __always_inline s32 take_idle(struct baton_shared *shared, struct task_st
 	return take_idle_in(p, BATON_MAX_LLCS);
 }
 
+/* Whether what runs there has had its turn. */
+static __always_inline bool had_its_turn(struct cpu_ctx *cctx, u64 now)
+{
+	u64 since = cctx->running_ns;
+
+	return since && !cctx->preempted &&
+	       cctx->burst_ns + (now - since) >= config.preempt_min_burst_ns;
+}
+
 /* Whether a task of this key may take the CPU from what runs there. */
 static __always_inline bool may_preempt(u32 cpu, u64 key, u64 now)
 {
 	struct cpu_ctx *cctx = get_cpu(cpu);
-	u64 since;
 
-	if (!cctx || cctx->preempted)
-		return false;
-	since = cctx->running_ns;
-	if (!since)
-		return false;
-	if (cctx->burst_ns + (now - since) < config.preempt_min_burst_ns)
-		return false;
-	return key_before(key + config.preempt_min_lead_ns, cctx->key);
+	return cctx && cctx->keyed && had_its_turn(cctx, now) &&
+	       key_before(key + config.preempt_min_lead_ns, cctx->key);
 }
 
 /* Looks at the task's own CPU, then at a few more near it. */
@@ -197,12 +210,26 @@ static __always_inline u64 ready_dsq(struct task_struct *p)
 	return DSQ_READY + llc_of(cpu);
 }
 
-/* Whether a pinned task sits on a CPU that goes away: only the kernel can move it. */
-static __always_inline bool is_stranded(struct task_struct *p)
+/*
+ * Whether a task sits on a CPU that goes away and may run on no other that is
+ * online: only the kernel can move it.
+ */
+static __noinline bool is_stranded(struct task_struct *p)
 {
 	struct cpu_ctx *cctx = get_cpu(scx_bpf_task_cpu(p));
+	u32 cpu;
 
-	return is_pinned(p) && cctx && cctx->offline;
+	if (!cctx || !cctx->offline)
+		return false;
+	if (is_pinned(p))
+		return true;
+	bpf_for(cpu, 0, config.cpus)
+	{
+		cctx = get_cpu(cpu);
+		if (cctx && !cctx->offline && allowed_on(p, cpu))
+			return false;
+	}
+	return true;
 }
 
 /*

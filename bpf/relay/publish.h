@@ -16,6 +16,8 @@ static __always_inline u64 wake_flags_for(struct baton_shared *shared, bool urge
 		return BPF_RB_NO_WAKEUP;
 	if (__sync_val_compare_and_swap(&shared->asleep, 1, 0) != 1)
 		return BPF_RB_NO_WAKEUP;
+	/* It is about to look; until then its last look, long ago, means nothing. */
+	shared->alive_ns = scx_bpf_now();
 	count(BATON_CNT_WAKEUPS);
 	return BPF_RB_FORCE_WAKEUP;
 }
@@ -58,6 +60,7 @@ static __noinline bool publish_info(struct task_struct *p, struct task_ctx *tctx
 	record->event.pid = p->pid;
 	record->event.kind = kind;
 	fill_info(&record->info, p);
+	__builtin_memcpy(tctx->name, p->comm, BATON_NAME_LEN);
 	tctx->announced = 1;
 	tctx->changed = 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
@@ -65,12 +68,21 @@ static __noinline bool publish_info(struct task_struct *p, struct task_ctx *tctx
 	return true;
 }
 
+static __always_inline bool renamed(struct task_struct *p, struct task_ctx *tctx)
+{
+	u64 now[2], then[2];
+
+	__builtin_memcpy(now, p->comm, sizeof(now));
+	__builtin_memcpy(then, tctx->name, sizeof(then));
+	return now[0] != then[0] || now[1] != then[1];
+}
+
 /* The process hears of a task and of its changes before anything else about it. */
 static __always_inline bool introduce(struct task_struct *p, struct task_ctx *tctx)
 {
 	if (!tctx->announced)
 		return publish_info(p, tctx, BATON_EV_JOIN);
-	if (tctx->changed)
+	if (tctx->changed || renamed(p, tctx))
 		return publish_info(p, tctx, BATON_EV_UPDATE);
 	return true;
 }

@@ -9,8 +9,11 @@
 #include "place.h"
 #include "publish.h"
 
-#define RESCUE_SCAN_MAX	 256
-#define STARVE_SCAN_MAX	 1024
+#define RESCUE_SCAN_MAX 256
+#define STARVE_SCAN_MAX 1024
+#define FEED_SCAN_MAX	16
+/* Looking at the queue of every CPU each time is for machines of this size. */
+#define FEED_CPUS_MAX	 64
 #define OFFLINE_NUDGE_NS 60000000000ULL
 
 struct rescue_timer {
@@ -39,9 +42,18 @@ static __always_inline bool rescue_move(struct bpf_iter_scx_dsq *it, struct task
 	if (is_stranded(p))
 		return free_one(it, p);
 	cpu = take_idle(shared, p);
-	if (cpu >= 0)
-		return scx_bpf_dsq_move(it, p, SCX_DSQ_LOCAL_ON | cpu, 0);
-	return scx_bpf_dsq_move(it, p, DSQ_RESCUE + llc_of(near), 0);
+	if (cpu >= 0) {
+		if (scx_bpf_dsq_move(it, p, SCX_DSQ_LOCAL_ON | cpu, 0))
+			return true;
+		idle_give_back(shared, cpu);
+		return false;
+	}
+	if (!scx_bpf_dsq_move(it, p, DSQ_RESCUE + llc_of(near), 0))
+		return false;
+	/* Should its only CPU idle unknown to the idle mask, nobody else would come. */
+	if (is_pinned(p) && bpf_ksym_exists(scx_bpf_kick_cpu))
+		scx_bpf_kick_cpu(near, SCX_KICK_IDLE);
+	return true;
 }
 
 /* The moment from which a held task is overdue. */
@@ -78,6 +90,7 @@ static __noinline u32 rescue_queue(u64 dsq, u64 now)
 			break;
 		tctx->decided_ns = now;
 		tctx->key = now;
+		tctx->keyed = 0;
 		if (!rescue_move(&it, p, shared))
 			continue;
 		rescued++;
@@ -144,7 +157,19 @@ static __noinline void free_stranded(u64 dsq)
 	bpf_iter_scx_dsq_destroy(&it);
 }
 
-/* Gives the head of a queue to idle CPUs, should the two have missed each other. */
+/* Has a CPU look for work, should it idle unknown to the idle mask. */
+static __always_inline void nudge_idle(u32 cpu)
+{
+	struct cpu_ctx *cctx = get_cpu(cpu);
+
+	if (cctx && !cctx->offline && !cctx->running_ns && bpf_ksym_exists(scx_bpf_kick_cpu))
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+}
+
+/*
+ * Gives the head of a queue to idle CPUs, should the two have missed each other: a
+ * claimed CPU may never hear of it, because the kernel sent the task elsewhere.
+ */
 static __noinline void feed_idle(u64 dsq)
 {
 	struct baton_shared *shared = get_shared();
@@ -152,11 +177,11 @@ static __noinline void feed_idle(u64 dsq)
 	struct task_struct *p;
 	u32 step;
 
-	if (!shared || !any_idle(shared) || scx_bpf_dsq_nr_queued(dsq) <= 0)
+	if (!shared || scx_bpf_dsq_nr_queued(dsq) <= 0)
 		return;
 	if (bpf_iter_scx_dsq_new(&it, dsq, 0))
 		goto out;
-	bpf_for(step, 0, 16)
+	bpf_for(step, 0, FEED_SCAN_MAX)
 	{
 		s32 cpu;
 
@@ -164,11 +189,20 @@ static __noinline void feed_idle(u64 dsq)
 		if (!p)
 			break;
 		cpu = take_idle(shared, p);
-		if (cpu >= 0)
-			scx_bpf_dsq_move(&it, p, SCX_DSQ_LOCAL_ON | cpu, 0);
+		if (cpu < 0)
+			nudge_idle(scx_bpf_task_cpu(p));
+		else if (!scx_bpf_dsq_move(&it, p, SCX_DSQ_LOCAL_ON | cpu, 0))
+			idle_give_back(shared, cpu);
 	}
 out:
 	bpf_iter_scx_dsq_destroy(&it);
+}
+
+static long feed_cpu(u32 cpu, void *data)
+{
+	if (scx_bpf_dsq_nr_queued(DSQ_PINNED + cpu) > 0)
+		nudge_idle(cpu);
+	return 0;
 }
 
 static long rescue_llc(u32 llc, void *data)
@@ -207,6 +241,7 @@ static long nudge_offline(u32 cpu, void *data)
 
 static long starve_cpu(u32 cpu, void *data)
 {
+	feed_cpu(cpu, data);
 	rescue_starved(DSQ_PINNED + cpu, *(u64 *)data);
 	free_stranded(DSQ_PINNED + cpu);
 	return 0;
@@ -236,9 +271,12 @@ static int rescue_tick(void *map, int *key, struct rescue_timer *timer)
 
 	if (!shared)
 		return 0;
+	shared->timer_ns = now;
 	judge_silence(shared, now);
 	bpf_rcu_read_lock();
 	bpf_loop(config.llcs, rescue_llc, &now, 0);
+	if (shared->waiting && config.cpus <= FEED_CPUS_MAX)
+		bpf_loop(config.cpus, feed_cpu, &now, 0);
 	if (shared->offline)
 		bpf_loop(config.cpus, nudge_offline, &now, 0);
 	if (now - timer->starve_scan_ns >= BATON_STARVE_SCAN_NS) {
@@ -249,10 +287,15 @@ static int rescue_tick(void *map, int *key, struct rescue_timer *timer)
 	bpf_rcu_read_unlock();
 	if (shared->waiting)
 		period_ns = BATON_TIMER_BUSY_NS;
-	bpf_timer_start(&timer->timer, period_ns, 0);
+	bpf_timer_start(&timer->timer, period_ns, BPF_F_TIMER_CPU_PIN);
 	return 0;
 }
 
+/*
+ * Arms the timer, pinned to the CPU that this runs on: the process sees to it that
+ * this is one that stays. A timer that its callback arms again on a CPU going
+ * offline can be lost.
+ */
 SEC("syscall")
 int relay_start(void *ctx)
 {
@@ -263,7 +306,7 @@ int relay_start(void *ctx)
 		return -EINVAL;
 	bpf_timer_init(&timer->timer, &timer_map, CLOCK_MONOTONIC);
 	bpf_timer_set_callback(&timer->timer, rescue_tick);
-	return bpf_timer_start(&timer->timer, BATON_TIMER_BUSY_NS, 0);
+	return bpf_timer_start(&timer->timer, BATON_TIMER_BUSY_NS, BPF_F_TIMER_CPU_PIN);
 }
 
 #endif /* BATON_RELAY_RESCUE_H */

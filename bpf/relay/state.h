@@ -33,7 +33,9 @@ struct task_ctx {
 	u8 announced; /* the process knows it */
 	u8 changed;   /* weight, affinity or cgroup changed since */
 	u8 yielded;
+	u8 keyed; /* `key` is of the policy\'s kind: comparable */
 	u8 stop_reason;
+	char name[BATON_NAME_LEN]; /* as the process knows it */
 };
 
 struct {
@@ -50,9 +52,10 @@ struct cpu_ctx {
 	u64 running_ns; /* 0: no task of ours runs */
 	u64 offline_ns; /* when it began to go offline */
 	u32 turn;	/* alternates between rescued and ready */
+	u8 keyed;	/* `key` is of the policy's kind */
 	u8 preempted;	/* the relay took the CPU from the running task */
 	u8 offline;
-	u8 pad[2];
+	u8 pad;
 };
 
 struct cpu_ctx cpu_state[BATON_MAX_CPUS];

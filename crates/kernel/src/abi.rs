@@ -137,6 +137,7 @@ pub struct Config {
     pub words: u32,
     pub llcs: u32,
     pub pad: u32,
+    pub online: [u64; MASK_WORDS],
     pub llc_mask: [[u64; MASK_WORDS]; MAX_LLCS],
     pub cpu_llc: [u8; MAX_CPUS],
 }
@@ -156,6 +157,7 @@ pub struct Shared {
     pub exit_code: i64,
     pub lost: u64,
     pub silent_since_ns: u64,
+    pub timer_ns: u64,
     pub offline: u32,
     pub pad2: u32,
     pub idle: [u64; MASK_WORDS],

@@ -133,8 +133,11 @@ pub fn enter() -> io::Result<Entered> {
     if IN_USE.swap(true, Ordering::AcqRel) {
         return Err(io::Error::other("another scheduling thread uses the arena"));
     }
-    if START.load(Ordering::Acquire).is_null() {
-        prepare()?;
+    if START.load(Ordering::Acquire).is_null()
+        && let Err(error) = prepare()
+    {
+        IN_USE.store(false, Ordering::Release);
+        return Err(error);
     }
     ENTERED.with(|entered| entered.set(true));
     Ok(Entered(()))

@@ -155,6 +155,7 @@ pub fn config(options: &Options, machine: &Machine, tgid: u32) -> Result<abi::Co
         words: cpus.div_ceil(64) as u32,
         llcs: llcs as u32,
         pad: 0,
+        online: *machine.online().words(),
         llc_mask: [[0; abi::MASK_WORDS]; abi::MAX_LLCS],
         cpu_llc: [0; abi::MAX_CPUS],
     };

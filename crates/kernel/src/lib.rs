@@ -13,6 +13,40 @@
 //! - [`process`]: the scheduling thread, and the plain loop beneath it;
 //! - [`record`]: the log for replay;
 //! - [`run`]: all of it together.
+//!
+//! Most programs call [`run`]. One that would rather drive the loop itself does so
+//! on the same parts; what `run` adds are the real-time priority, locked memory, the
+//! watchdog, the log and the report:
+//!
+//! ```no_run
+//! use std::{path::Path, sync::Arc};
+//!
+//! use baton_kernel::{convert, process::RelayBackend, realtime::Bell, relay::Open};
+//! use baton_policy::{Backend, Decision, EventKind, Options, Placement};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let machine = baton_machine::read_sys(Path::new("/sys"))?;
+//! let config = convert::config(&Options::default(), &machine, std::process::id())?;
+//! let loaded = Open::new()?.load(&config)?;
+//! let shared = Arc::new(loaded.shared()?);
+//! let mut relay = RelayBackend::new(loaded.channel()?, Arc::clone(&shared), machine.online());
+//! let bell = Bell::new()?;
+//! let attached = loaded.attach()?;
+//! while !shared.exited() {
+//!     while let Some(event) = relay.next_event() {
+//!         let EventKind::Enqueue(enqueue) = event.kind else { continue };
+//!         let placement = match relay.idle_cpu(event.task, enqueue.cpu) {
+//!             Some(cpu) => Placement::Cpu { cpu },
+//!             None => Placement::Ready { key: event.time_ns },
+//!         };
+//!         let _ = relay.decide(Decision::new(event.task, enqueue.seq, placement));
+//!     }
+//!     relay.complete().map_err(std::io::Error::from_raw_os_error)?;
+//!     relay.sleep(&bell);
+//! }
+//! println!("{}", attached.stats());
+//! # Ok(()) }
+//! ```
 
 pub mod abi;
 pub mod arena;

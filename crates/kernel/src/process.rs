@@ -1,6 +1,7 @@
 //! The scheduling thread: events in, decisions out, asleep when there is nothing.
 
 use std::{
+    collections::HashMap,
     os::fd::AsRawFd,
     sync::{
         Arc,
@@ -33,6 +34,7 @@ const NAP: Duration = Duration::from_micros(50);
 /// Longest sleep; only bounds how late the thread notices what no event tells.
 const SLEEP: Duration = Duration::from_millis(100);
 const RETRY_ROOM: usize = 1024;
+const NARROW_ROOM: usize = 4096;
 
 /// What the scheduling thread shares with the thread that watches it.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub struct RelayBackend {
     commands: Vec<abi::Command>,
     retries: Vec<(abi::Command, u32)>,
     online: CpuSet,
+    /// Tasks that may not run everywhere, and where they may.
+    narrow: HashMap<TaskKey, CpuSet>,
     lost_seen: u64,
     missed: u64,
 }
@@ -82,8 +86,30 @@ impl RelayBackend {
             commands: Vec::with_capacity(8192),
             retries: Vec::with_capacity(RETRY_ROOM),
             online,
+            narrow: HashMap::with_capacity(NARROW_ROOM),
             lost_seen,
             missed: 0,
+        }
+    }
+
+    /// Keeps what [`Backend::idle_cpu`] needs to know.
+    fn note(&mut self, event: &Event) {
+        match event.kind {
+            EventKind::CpuOnline { cpu } => {
+                self.online.insert(cpu);
+            }
+            EventKind::CpuOffline { cpu } => self.online.remove(cpu),
+            EventKind::Join(info) | EventKind::Update(info) => {
+                if self.online.is_subset(&info.allowed) {
+                    self.narrow.remove(&event.task);
+                } else if self.narrow.len() < NARROW_ROOM {
+                    self.narrow.insert(event.task, info.allowed);
+                }
+            }
+            EventKind::Exit => {
+                self.narrow.remove(&event.task);
+            }
+            _ => {}
         }
     }
 
@@ -156,9 +182,10 @@ impl RelayBackend {
         Ok(dead)
     }
 
-    /// Sleeps until the relay or the bell wakes the thread.
-    fn sleep(&self, bell: &Bell) {
-        if !self.retries.is_empty() {
+    /// Sleeps until the relay or the bell wakes the thread, or 100 ms are over.
+    pub fn sleep(&self, bell: &Bell) {
+        // A record that is still being written needs its CPU, perhaps this one.
+        if !self.retries.is_empty() || !self.channel.ring.is_empty() {
             return bell.wait(-1, RETRY_PAUSE);
         }
         self.shared.set_asleep();
@@ -176,19 +203,14 @@ impl Backend for RelayBackend {
         loop {
             let event = self.channel.ring.next(parse)?;
             let Some(event) = event else { continue };
-            match event.kind {
-                EventKind::CpuOnline { cpu } => {
-                    self.online.insert(cpu);
-                }
-                EventKind::CpuOffline { cpu } => self.online.remove(cpu),
-                _ => {}
-            }
+            self.note(&event);
             return Some(event);
         }
     }
 
-    fn idle_cpu(&mut self, _: TaskKey, near: u32) -> Option<u32> {
-        let idle = CpuSet::from_words(self.shared.idle()).intersection(&self.online);
+    fn idle_cpu(&mut self, task: TaskKey, near: u32) -> Option<u32> {
+        let allowed = self.narrow.get(&task).unwrap_or(&self.online);
+        let idle = CpuSet::from_words(self.shared.idle()).intersection(allowed);
         if idle.contains(near) {
             Some(near)
         } else {
@@ -274,6 +296,9 @@ impl<P: Policy> Process<P> {
             }
         }
         let after = page_faults();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.finish();
+        }
         ProcessStats {
             driver: *self.driver.stats(),
             missed: self.backend.missed,

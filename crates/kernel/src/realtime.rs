@@ -94,6 +94,28 @@ extern "C" fn on_loop(_: libc::c_int) {
     }
 }
 
+/// Runs `call` on the lowest CPU that the calling thread may use: the one that
+/// machines do not take offline. Where the system refuses, it runs anywhere.
+pub fn on_lowest_cpu<T>(call: impl FnOnce() -> T) -> T {
+    // SAFETY: the sets are filled before they are read, and have the size told.
+    unsafe {
+        let mut before: libc::cpu_set_t = zeroed();
+        let size = size_of::<libc::cpu_set_t>();
+        if libc::sched_getaffinity(0, size, &mut before) != 0 {
+            return call();
+        }
+        let lowest = (0..size * 8)
+            .find(|cpu| libc::CPU_ISSET(*cpu, &before))
+            .unwrap_or(0);
+        let mut one: libc::cpu_set_t = zeroed();
+        libc::CPU_SET(lowest, &mut one);
+        libc::sched_setaffinity(0, size, &one);
+        let result = call();
+        libc::sched_setaffinity(0, size, &before);
+        result
+    }
+}
+
 /// Page faults of the calling thread since it began: minor, major.
 #[must_use]
 pub fn page_faults() -> (u64, u64) {

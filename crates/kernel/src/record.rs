@@ -74,6 +74,18 @@ impl Recorder {
         self.scratch = scratch;
     }
 
+    /// Tells of what was lost at the very end; waits for room, for a second at most.
+    pub fn finish(&mut self) {
+        let mut mark = Vec::with_capacity(32);
+        log::encode_gap(self.gap, &mut mark);
+        for _ in 0..200 {
+            if self.gap == 0 || self.push(&mark) {
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
     fn push(&mut self, bytes: &[u8]) -> bool {
         let Ok(chunk) = self.ring.write_chunk_uninit(bytes.len()) else {
             return false;
@@ -154,6 +166,10 @@ fn drain(
             let (first, second) = chunk.as_slices();
             file.write_all(first)?;
             file.write_all(second)?;
+            if ready > 0 {
+                // What is in the file survives the process.
+                file.flush()?;
+            }
             written += ready as u64;
             chunk.commit_all();
         }

@@ -12,8 +12,9 @@ use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel};
 
 use crate::{
     Error, abi,
-    decide::Decider,
+    decide::{Decider, run_program},
     exit::ExitReason,
+    realtime,
     ring::Ring,
     shared::{Batch, Shared},
     stats::Stats,
@@ -225,7 +226,7 @@ impl Loaded {
             what: "no relay_start",
             source,
         })?;
-        let answer = crate::decide::run_program(start.as_raw_fd(), None);
+        let answer = realtime::on_lowest_cpu(|| run_program(start.as_raw_fd(), None));
         if answer != Ok(0) {
             return Err(Error::System {
                 what: "cannot start the relay's timer",
@@ -241,7 +242,11 @@ impl Loaded {
             ops.attach_struct_ops()
                 .map_err(|source| load_error("attaching it", source))?
         };
-        Ok(Attached { link, object })
+        Ok(Attached {
+            link,
+            object,
+            start,
+        })
     }
 }
 
@@ -262,9 +267,15 @@ pub struct Attached {
     // Before the object: the link goes first.
     link: Link,
     object: Object,
+    start: OwnedFd,
 }
 
 impl Attached {
+    /// Arms the relay's timer again, should the kernel have lost it.
+    pub fn rearm_timer(&self) {
+        let _ = realtime::on_lowest_cpu(|| run_program(self.start.as_raw_fd(), None));
+    }
+
     /// The counters now.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -275,7 +286,7 @@ impl Attached {
     /// detached the relay before.
     #[must_use]
     pub fn detach(self, shared: &Shared) -> (Stats, Option<ExitReason>) {
-        let Self { link, object } = self;
+        let Self { link, object, .. } = self;
         let ejected = shared.exited().then(|| {
             let (kind, _, reason, message) = shared.exit();
             ExitReason::from_kernel(kind, reason, message)

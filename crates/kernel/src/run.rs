@@ -34,6 +34,8 @@ use crate::{
 const WATCH_PERIOD: Duration = Duration::from_millis(100);
 /// So many periods in a row within one call of the policy end the process.
 const STUCK_PERIODS: u32 = 20;
+/// The relay's timer fires every 20 ms at least.
+const TIMER_LATE_NS: u64 = 200_000_000;
 const STACK_BYTES: usize = 1 << 20;
 
 /// Exit code of a process whose policy never came back.
@@ -69,6 +71,8 @@ pub struct RunReport {
     pub stats: Stats,
     /// The scheduling thread's counters.
     pub process: ProcessStats,
+    /// How often the relay's timer was late by more than 200 ms and armed again.
+    pub timers_lost: u64,
     /// The scheduling thread's memory.
     pub arena: ArenaUse,
 }
@@ -83,8 +87,8 @@ impl fmt::Display for RunReport {
         writeln!(f, "{}", self.stats)?;
         write!(
             f,
-            "  page faults of the scheduling thread: {} minor, {} major",
-            self.process.faults_minor, self.process.faults_major
+            "  page faults of the scheduling thread: {} minor, {} major; timers lost: {}",
+            self.process.faults_minor, self.process.faults_major, self.timers_lost
         )
     }
 }
@@ -137,10 +141,19 @@ pub fn run<P: Policy>(
     };
     let (writer, recorder) = writer.map_or((None, None), |(writer, end)| (Some(writer), Some(end)));
 
-    let attached = scheduler.take_charge(loaded, &shared, recorder)?;
+    let attached = match scheduler.take_charge(loaded, &shared, recorder) {
+        Ok(attached) => attached,
+        Err(error) => {
+            let stopped = scheduler.stop();
+            let _ = writer.map(LogWriter::finish);
+            // A panic of the policy explains more than that it did not start.
+            stopped?;
+            return Err(error);
+        }
+    };
     let began = Instant::now();
     on_attached();
-    let exit = watch(config, &scheduler, &shared, &signals);
+    let (exit, timers_lost) = watch(config, &scheduler, &attached, &shared, &signals);
     let wall_s = began.elapsed().as_secs_f64();
 
     let (stats, ejected) = attached.detach(&shared);
@@ -155,6 +168,7 @@ pub fn run<P: Policy>(
         wall_s,
         stats,
         process,
+        timers_lost,
         arena: arena::usage(),
     })
 }
@@ -256,6 +270,8 @@ impl Scheduler {
     fn stop(self) -> Result<ProcessStats, Error> {
         self.watch.stop.store(true, Ordering::Relaxed);
         self.watch.bell.ring();
+        // A thread that waits for its relay waits no longer.
+        drop(self.start);
         match self.thread.join() {
             Ok(stats) => Ok(stats),
             Err(payload) => Err(Error::Panicked(panic_text(&*payload))),
@@ -287,25 +303,31 @@ fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
 fn watch(
     config: &RunConfig,
     scheduler: &Scheduler,
+    attached: &Attached,
     shared: &Shared,
     signals: &Signals,
-) -> ExitReason {
+) -> (ExitReason, u64) {
     let deadline = config.duration.map(|duration| Instant::now() + duration);
-    let (mut stuck_since, mut stuck_periods) = (0, 0);
+    let (mut stuck_since, mut stuck_periods, mut timers_lost) = (0, 0, 0);
     loop {
         let left = deadline.map_or(WATCH_PERIOD, |end| {
             end.saturating_duration_since(Instant::now())
         });
         if left.is_zero() {
-            return ExitReason::TimeOver;
+            return (ExitReason::TimeOver, timers_lost);
         }
         if signals.wait(left.min(WATCH_PERIOD)) {
-            return ExitReason::Signal;
+            return (ExitReason::Signal, timers_lost);
         }
         if shared.exited() || scheduler.thread.is_finished() {
-            return ExitReason::Detached {
+            let exit = ExitReason::Detached {
                 reason: "the scheduling thread ended".to_string(),
             };
+            return (exit, timers_lost);
+        }
+        if realtime::now_ns().saturating_sub(shared.timer_ns()) > TIMER_LATE_NS {
+            attached.rearm_timer();
+            timers_lost += 1;
         }
         // Counted in periods of this thread, which stop while the process is
         // stopped, not in time, which does not.

@@ -93,6 +93,13 @@ impl Shared {
             .load(Ordering::Relaxed)
     }
 
+    /// When the relay's timer last fired; 0 before it did.
+    pub fn timer_ns(&self) -> u64 {
+        // SAFETY: a field of the mapping.
+        self.u64_at(|shared| unsafe { &raw mut (*shared).timer_ns })
+            .load(Ordering::Relaxed)
+    }
+
     /// CPUs that look idle.
     pub fn idle(&self) -> [u64; abi::MASK_WORDS] {
         std::array::from_fn(|word| {

@@ -92,7 +92,7 @@ impl Options {
 
     /// The options within a backend's bounds: slices between [`Self::SLICE_MIN_NS`]
     /// and [`Self::SLICE_MAX_NS`], rescue after 1 ms to 1 s, starvation after 10 ms to
-    /// 1 minute, 1 to 2^20 tasks. What is outside goes to the nearer bound.
+    /// 2 s (the kernel takes the machine back after 5), 1 to 2^20 tasks. What is outside goes to the nearer bound.
     #[must_use]
     pub fn clamped(self) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Options {
             rescue_slice_ns: self
                 .rescue_slice_ns
                 .clamp(Self::SLICE_MIN_NS, Self::SLICE_MAX_NS),
-            starve_after_ns: self.starve_after_ns.clamp(10 * MS, 60 * SEC),
+            starve_after_ns: self.starve_after_ns.clamp(10 * MS, 2 * SEC),
             tasks_max: self.tasks_max.clamp(1, 1 << 20),
             ..self
         }

@@ -37,6 +37,7 @@ pub const ALL: &[&str] = &[
     "starves",
     "replays",
     "ends_on_signals",
+    "hotplug",
     "chaos_60_s",
 ];
 /// What shows that a kernel is supported.
@@ -86,6 +87,7 @@ fn scenario(name: &str) -> Outcome {
         "starves" => starves(),
         "replays" => replays(),
         "ends_on_signals" => ends_on_signals(),
+        "hotplug" => hotplug(),
         "chaos_60_s" => chaotic(60),
         "chaos_10_s" => chaotic(10),
         "names_the_defect" => names_the_defect(),
@@ -323,7 +325,11 @@ fn mute() -> Outcome {
         "{rescues} rescues, longest wait {:.1} ms",
         ms(&report, "wait_max_ns")
     );
-    check(rescues > 10 && counter(&report, "decisions") == 0, text)
+    let longest_ms = ms(&report, "wait_max_ns");
+    check(
+        rescues > 10 && counter(&report, "decisions") == 0 && longest_ms < 1000.0,
+        text,
+    )
 }
 
 /// A policy that fails ends by itself, soon and in words, and the load goes on.
@@ -437,7 +443,6 @@ fn chaotic(seconds: u64) -> Outcome {
         let options = ChaosOptions {
             seed,
             duration,
-            hotplug: true,
             stop: &STOP,
             ..ChaosOptions::default()
         };
@@ -464,7 +469,37 @@ fn chaotic(seconds: u64) -> Outcome {
         counter(&report, "rescues"),
         counter(&report, "starved"),
     );
-    check(ours.max_gap_ms <= eevdf.max_gap_ms + 1000.0, text)
+    let disturbed = ours.disturbances.iter().all(|kind| kind.done > 0);
+    let bounded = ours.max_gap_ms <= eevdf.max_gap_ms + 1000.0
+        && ours.max_wakeup_late_ms <= eevdf.max_wakeup_late_ms + 1000.0;
+    check(disturbed && bounded, text)
+}
+
+/// CPUs go and come back under load, and the scheduler stays.
+fn hotplug() -> Outcome {
+    const SWITCH: &str = "/sys/devices/system/cpu/cpu1/online";
+    let charge = Charge::take("edf", 120)?;
+    let mut slowest_ms = 0;
+    thread::scope(|scope| -> Result<(), String> {
+        let load = scope.spawn(|| load("hogs:count=4,seconds=8", None));
+        for value in ["0", "1", "0", "1", "0", "1"] {
+            thread::sleep(Duration::from_millis(700));
+            let began = Instant::now();
+            fs::write(SWITCH, value).map_err(|error| format!("{SWITCH}: {error}"))?;
+            slowest_ms = slowest_ms.max(began.elapsed().as_millis());
+            if state() != "enabled" {
+                return Err(format!("detached: {}", state()));
+            }
+        }
+        load.join().map_err(|_| "the load panicked")??;
+        Ok(())
+    })?;
+    let report = charge.stop()?;
+    let text = format!(
+        "three times off and on, at most {slowest_ms} ms each; timers lost: {}",
+        report["timers_lost"]
+    );
+    check(slowest_ms < 5000, text)
 }
 
 /// A kernel on which no queues can be made is told apart from a broken relay.
