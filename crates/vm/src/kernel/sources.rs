@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Debian's own address, for machines that are not Debian and so have no mirror.
-const PUBLIC_MIRROR: &str = "http://deb.debian.org/debian";
+/// Names a Debian mirror on machines that are not Debian and so have none configured.
+const MIRROR_VARIABLE: &str = "BATON_DEBIAN_MIRROR";
 /// Where the package debian-archive-keyring puts its keys.
 const KEYRINGS: &[&str] = &[
     "/usr/share/keyrings/debian-archive-keyring.pgp",
@@ -26,12 +26,13 @@ struct Entry {
     signed_by: Option<PathBuf>,
 }
 
-/// The mirror of the machine's own configuration, else Debian's public one. The keyring is the
+/// The mirror of the machine's own configuration, else the one that the variable
+/// `BATON_DEBIAN_MIRROR` names. The keyring is the
 /// configured one, else the packaged one, else none.
 pub(super) fn find() -> Source {
     let configured = best(&read_entries(Path::new("/etc/apt")));
     let mut source = configured.unwrap_or_else(|| Source {
-        mirror: PUBLIC_MIRROR.into(),
+        mirror: std::env::var(MIRROR_VARIABLE).unwrap_or_default(),
         keyring: None,
     });
     if source
@@ -164,16 +165,12 @@ fn score(entry: &Entry, uri: &str) -> u32 {
         .signed_by
         .as_ref()
         .is_some_and(|path| path.to_string_lossy().contains("debian-archive"));
-    let known_host = plain.contains("//deb.debian.org/") || plain.contains(".debian.org/");
     let named = plain.ends_with("/debian");
-    if !(signed || known_host || named) {
+    if !(signed || named) {
         return 0;
     }
     let has_updates = entry.suites.iter().any(|suite| suite.ends_with("-updates"));
-    8 * u32::from(signed)
-        + 4 * u32::from(known_host)
-        + 2 * u32::from(has_updates)
-        + u32::from(named)
+    8 * u32::from(signed) + 2 * u32::from(has_updates) + u32::from(named)
 }
 
 #[cfg(test)]
@@ -224,14 +221,14 @@ Signed-By:
     #[test]
     fn one_line_lists() {
         let lines = "# deb http://old.example/debian x main\n\
-                     deb-src http://deb.debian.org/debian trixie main\n\
-                     deb http://security.debian.org/debian-security trixie-security main\n\
+                     deb-src http://mirror.example/debian trixie main\n\
+                     deb http://security.example/debian-security trixie-security main\n\
                      deb https://vendor.example/debian trixie stable\n\
-                     deb [arch=amd64 signed-by=/k.gpg] http://deb.debian.org/debian trixie main contrib\n";
+                     deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian trixie main contrib\n";
         let entries: Vec<_> = lines.lines().filter_map(one_line).collect();
         assert_eq!(entries.len(), 3);
         let source = best(&entries).unwrap();
-        assert_eq!(source.mirror, "http://deb.debian.org/debian");
+        assert_eq!(source.mirror, "http://mirror.example/debian");
         assert_eq!(source.keyring, Some("/k.gpg".into()));
     }
 
