@@ -33,7 +33,7 @@ struct task_ctx {
 	u8 announced; /* the process knows it */
 	u8 changed;   /* weight, affinity or cgroup changed since */
 	u8 yielded;
-	u8 keyed; /* `key` is of the policy\'s kind: comparable */
+	u8 keyed; /* `key` is of the policy's kind: comparable */
 	u8 stop_reason;
 	char name[BATON_NAME_LEN]; /* as the process knows it */
 };
