@@ -4,6 +4,7 @@ mod channel;
 mod console;
 mod files;
 mod interrupt;
+mod panic;
 mod session;
 mod spawn;
 

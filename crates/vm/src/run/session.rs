@@ -19,13 +19,13 @@ use super::{
     console::Console,
     files,
     interrupt::Interrupts,
-    spawn,
+    panic, spawn,
 };
 use crate::{
     Error, Kernel,
     initramfs::Tree,
     protocol::{self, FromGuest, FromHost},
-    qemu::{self, Accel, Descriptors, QemuVersion},
+    qemu::{self, Accel, Descriptors},
 };
 
 /// How often the counters are looked at while the last bytes are under way.
@@ -107,7 +107,7 @@ impl Session {
         }
         let mut booted = guest.boot(timeout, &inbox);
         if let Err(error) = &booted
-            && is_worth_another_boot(error)
+            && panic::is_worth_another_boot(error)
         {
             // Said to everybody and not only to a person who watches: a log should have it too.
             let _ = writeln!(
@@ -127,12 +127,6 @@ impl Session {
         drop(interrupts);
         ended
     }
-}
-
-/// Whether a boot that failed by `error` may do better the next time. Only a panic is: it can be
-/// the emulator's or a race in the kernel, while all else is certain to come again.
-fn is_worth_another_boot(error: &Error) -> bool {
-    matches!(error, Error::Panic { .. } | Error::EmulatorDefect { .. })
 }
 
 /// Removes what a dead guest left in the inbox; a signal that came meanwhile still counts.
@@ -426,7 +420,7 @@ impl Guest {
             let _ = thread.join();
         }
         if let Some(console) = self.console.panic() {
-            return self.panic(console);
+            return panic::whose(console, self.accel, &self.program);
         }
         let problem = complaint.unwrap_or_default();
         if status.is_none_or(|status| !status.success()) {
@@ -445,32 +439,6 @@ impl Guest {
             Error::NoBoot { console }
         }
     }
-
-    /// A panic and whose it is.
-    fn panic(&self, console: String) -> Error {
-        let version = || QemuVersion::of(&self.program);
-        match emulator_defect(&console, self.accel, version) {
-            Some(version) => Error::EmulatorDefect {
-                version: version.to_string(),
-                console,
-            },
-            None => Error::Panic { console },
-        }
-    }
-}
-
-/// Whether a panic is of an `int3` that the kernel placed to patch its own code, and that a defect
-/// of the emulator kept. The first line is the cause; what follows may be of anything.
-fn emulator_defect(
-    console: &str,
-    accel: Accel,
-    version: impl FnOnce() -> Option<QemuVersion>,
-) -> Option<QemuVersion> {
-    let cause = console.lines().next()?;
-    if accel != Accel::Tcg || !cause.contains("int3:") {
-        return None;
-    }
-    version().filter(|version| *version < QemuVersion::SOUND)
 }
 
 /// Lets the output that a dead QEMU left arrive. Bounded, as the reader of it may have stopped.
@@ -501,48 +469,4 @@ fn pump(
         std::thread::spawn(move || channel::pump(stream, to, &count, &events));
     }
     count
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const INT3: &str = "Oops: int3: 0000 [#1] SMP NOPTI\nRIP: 0010:sched_clock_cpu+0x5/0xd0";
-
-    #[test]
-    fn only_an_old_emulator_is_blamed() {
-        let version = |text: &str| QemuVersion::parse(&format!("version {text}"));
-        let blamed = |console, accel, text| emulator_defect(console, accel, || version(text));
-        assert_eq!(blamed(INT3, Accel::Tcg, "7.2.18"), version("7.2"));
-        assert_eq!(blamed(INT3, Accel::Tcg, "8.1.0"), None);
-        assert_eq!(blamed(INT3, Accel::Tcg, "unknown"), None);
-        assert_eq!(blamed(INT3, Accel::Kvm, "7.2.18"), None);
-        let other = format!("BUG: kernel NULL pointer dereference\n{INT3}");
-        assert_eq!(blamed(&other, Accel::Tcg, "7.2.18"), None);
-    }
-
-    #[test]
-    fn only_a_panic_is_worth_another_boot() {
-        let console = || INT3.to_owned();
-        let defect = Error::EmulatorDefect {
-            version: "7.2".into(),
-            console: console(),
-        };
-        assert!(is_worth_another_boot(&defect));
-        assert!(is_worth_another_boot(&Error::Panic { console: console() }));
-        assert_eq!(
-            (defect.exit_code(), defect.code()),
-            (123, "emulator-defect")
-        );
-        let text = defect.to_string();
-        assert!(
-            text.contains("7.2") && text.contains("QEMU 8.1 or later"),
-            "{text}"
-        );
-        assert!(!is_worth_another_boot(&Error::NoBoot {
-            console: console()
-        }));
-        assert!(!is_worth_another_boot(&Error::Interrupted(2)));
-        assert!(!is_worth_another_boot(&Error::Guest("no port".into())));
-    }
 }
