@@ -41,6 +41,13 @@ pub enum Error {
         /// The Debian and Ubuntu package that has it.
         package: &'static str,
     },
+    /// No Debian mirror is known.
+    #[error(
+        "no kernel to boot: none is in the cache, and this machine's apt has no Debian mirror to \
+         fetch one from: name one in BATON_DEBIAN_MIRROR, or give a kernel's path (--kernel \
+         /path/vmlinuz)"
+    )]
+    NoMirror,
     /// Debian's archive keys are not on this machine.
     #[error(
         "cannot check packages from {mirror}: no Debian archive keyring here: install package \
@@ -245,6 +252,7 @@ impl Error {
             Self::KernelUnreadable { .. } => "kernel-unreadable",
             Self::HostWithoutSchedExt { .. } => "host-without-sched-ext",
             Self::MissingTool { .. } => "missing-tool",
+            Self::NoMirror => "no-mirror",
             Self::NoKeyring { .. } => "no-keyring",
             Self::Fetch { .. } => "fetch",
             Self::NoPackage { .. } => "no-package",

@@ -27,5 +27,7 @@ mod qemu;
 mod run;
 
 pub use error::Error;
-pub use kernel::{Kernel, KernelSpec, Origin, cache_dir, cached_kernels, find_kernel};
+pub use kernel::{
+    Kernel, KernelSpec, Origin, cache_dir, cached_kernels, debian_mirror, find_kernel,
+};
 pub use run::{Captured, Outcome, Sinks, Vm};

@@ -149,10 +149,11 @@ fn vm_checks() -> Vec<Check> {
         .collect();
     let kernel = if !cached.is_empty() {
         Some(format!("in the cache: {}", releases.join(", ")))
-    } else if find("apt-get").is_some() && find("dpkg-deb").is_some() {
-        Some("none in the cache; a Debian package will be fetched".to_owned())
-    } else {
+    } else if find("apt-get").is_none() || find("dpkg-deb").is_none() {
         None
+    } else {
+        baton_vm::debian_mirror()
+            .map(|_| "none in the cache; a Debian package will be fetched".to_owned())
     };
     let (kvm, kvm_detail) = kvm();
     vec![
@@ -171,8 +172,9 @@ fn vm_checks() -> Vec<Check> {
         check(
             "kernel",
             kernel,
-            "none in the cache, and no apt to fetch one",
-            "give the path of a kernel with sched_ext: --kernel /path/vmlinuz",
+            "none in the cache, and no apt with a Debian mirror to fetch one",
+            "name a Debian mirror in BATON_DEBIAN_MIRROR, or give the path of a kernel with \
+             sched_ext: --kernel /path/vmlinuz",
         ),
         Check {
             area: Area::Vm,

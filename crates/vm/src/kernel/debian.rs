@@ -32,7 +32,7 @@ pub(super) fn kernel(prefix: &str, progress: &dyn Fn(&str)) -> Result<Kernel, Er
     if let Some(kernel) = cached(&cache, &wanted) {
         return Ok(kernel);
     }
-    let source = sources::find();
+    let source = sources::find().ok_or(Error::NoMirror)?;
     if source.keyring.is_none() {
         return Err(Error::NoKeyring {
             mirror: source.mirror,

@@ -107,6 +107,13 @@ pub fn find_kernel(spec: &KernelSpec, progress: &dyn Fn(&str)) -> Result<Kernel,
     }
 }
 
+/// The Debian mirror that packaged kernels would come from; none where no mirror is configured and
+/// `BATON_DEBIAN_MIRROR` names none.
+#[must_use]
+pub fn debian_mirror() -> Option<String> {
+    sources::find().map(|source| source.mirror)
+}
+
 fn from_path(path: &Path) -> Result<Kernel, Error> {
     let unreadable = |source| Error::KernelUnreadable {
         path: path.into(),

@@ -27,14 +27,18 @@ struct Entry {
 }
 
 /// The mirror of the machine's own configuration, else the one that the variable
-/// `BATON_DEBIAN_MIRROR` names. The keyring is the
-/// configured one, else the packaged one, else none.
-pub(super) fn find() -> Source {
-    let configured = best(&read_entries(Path::new("/etc/apt")));
-    let mut source = configured.unwrap_or_else(|| Source {
-        mirror: std::env::var(MIRROR_VARIABLE).unwrap_or_default(),
+/// `BATON_DEBIAN_MIRROR` names. The keyring is the configured one, else the packaged one, else
+/// none.
+pub(super) fn find() -> Option<Source> {
+    find_in(Path::new("/etc/apt"), std::env::var(MIRROR_VARIABLE).ok())
+}
+
+fn find_in(apt: &Path, named: Option<String>) -> Option<Source> {
+    let named = named.filter(|mirror| !mirror.is_empty());
+    let mut source = best(&read_entries(apt)).or(named.map(|mirror| Source {
+        mirror,
         keyring: None,
-    });
+    }))?;
     if source
         .keyring
         .as_ref()
@@ -45,7 +49,7 @@ pub(super) fn find() -> Source {
             .map(PathBuf::from)
             .find(|keyring| keyring.exists());
     }
-    source
+    Some(source)
 }
 
 fn read_entries(apt: &Path) -> Vec<Entry> {
@@ -176,6 +180,15 @@ fn score(entry: &Entry, uri: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_mirror_the_variable_counts() {
+        let nowhere = Path::new("/nowhere");
+        let mirror = |named: Option<&str>| Some(find_in(nowhere, named.map(Into::into))?.mirror);
+        let named = "http://mirror.example/debian";
+        assert_eq!(mirror(Some(named)), Some(named.into()));
+        assert_eq!((mirror(Some("")), mirror(None)), (None, None));
+    }
 
     const DEB822: &str = "\
 Types: deb deb-src
