@@ -200,36 +200,62 @@ static __always_inline s32 find_victim(struct task_struct *p, u64 key, u64 now)
 	return -1;
 }
 
-/* The queue that takes decided tasks of this task's kind. */
+/*
+ * The queue that takes decided tasks of this task's kind. One that may not migrate
+ * for the moment stands in ready, where other CPUs pass it over: seen from another
+ * CPU, a task on its way out of its own looks like that too while BPF runs there.
+ */
 static __always_inline u64 ready_dsq(struct task_struct *p)
 {
 	u32 cpu = scx_bpf_task_cpu(p);
 
-	if (is_pinned(p))
+	if (p->nr_cpus_allowed == 1)
 		return DSQ_PINNED + cpu;
 	return DSQ_READY + llc_of(cpu);
+}
+
+/* Whether the task may run on no online CPU but the one it is on. */
+static __noinline bool has_no_other(struct task_struct *p)
+{
+	u32 own = scx_bpf_task_cpu(p);
+	u32 cpu;
+
+	if (is_pinned(p))
+		return true;
+	bpf_for(cpu, 0, config.cpus)
+	{
+		struct cpu_ctx *cctx = get_cpu(cpu);
+
+		if (cpu != own && cctx && !cctx->offline && allowed_on(p, cpu))
+			return false;
+	}
+	return true;
 }
 
 /*
  * Whether a task sits on a CPU that goes away and may run on no other that is
  * online: only the kernel can move it.
  */
-static __noinline bool is_stranded(struct task_struct *p)
+static __always_inline bool is_stranded(struct task_struct *p)
 {
 	struct cpu_ctx *cctx = get_cpu(scx_bpf_task_cpu(p));
-	u32 cpu;
 
-	if (!cctx || !cctx->offline)
-		return false;
-	if (is_pinned(p))
-		return true;
-	bpf_for(cpu, 0, config.cpus)
-	{
-		cctx = get_cpu(cpu);
-		if (cctx && !cctx->offline && allowed_on(p, cpu))
-			return false;
-	}
-	return true;
+	return cctx && cctx->offline && has_no_other(p);
+}
+
+/*
+ * Whether the task can go nowhere but to its own CPU, which has nothing of ours: it
+ * belongs in the local queue then. A CPU that begins to go offline takes from no
+ * other, and ops.cpu_offline tells only after a grace period of RCU, for which the
+ * task itself may be what all wait for.
+ */
+static __always_inline bool is_left_alone(struct task_struct *p)
+{
+	u32 own = scx_bpf_task_cpu(p);
+	struct cpu_ctx *cctx = get_cpu(own);
+
+	return cctx && !cctx->running_ns && scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | own) <= 0 &&
+	       has_no_other(p);
 }
 
 /*

@@ -35,7 +35,7 @@ struct {
 static __always_inline bool rescue_move(struct bpf_iter_scx_dsq *it, struct task_struct *p,
 					struct baton_shared *shared)
 {
-	u32 near = scx_bpf_task_cpu(p);
+	u32 own = scx_bpf_task_cpu(p);
 	s32 cpu;
 
 	scx_bpf_dsq_move_set_slice(it, config.rescue_slice_ns);
@@ -48,12 +48,9 @@ static __always_inline bool rescue_move(struct bpf_iter_scx_dsq *it, struct task
 		idle_give_back(shared, cpu);
 		return false;
 	}
-	if (!scx_bpf_dsq_move(it, p, DSQ_RESCUE + llc_of(near), 0))
-		return false;
-	/* Should its only CPU idle unknown to the idle mask, nobody else would come. */
-	if (is_pinned(p) && bpf_ksym_exists(scx_bpf_kick_cpu))
-		scx_bpf_kick_cpu(near, SCX_KICK_IDLE);
-	return true;
+	if (is_left_alone(p))
+		return scx_bpf_dsq_move(it, p, SCX_DSQ_LOCAL_ON | own, 0);
+	return scx_bpf_dsq_move(it, p, DSQ_RESCUE + llc_of(own), 0);
 }
 
 /* The moment from which a held task is overdue. */
@@ -123,7 +120,9 @@ static __noinline u32 rescue_starved(u64 dsq, u64 now)
 		if (!p)
 			break;
 		tctx = get_task(p);
-		if (!tctx || !tctx->enqueued_ns || now - tctx->enqueued_ns < config.starve_after_ns)
+		/* It may have been enqueued after `now`. */
+		if (!tctx || !tctx->enqueued_ns ||
+		    key_before(now, tctx->enqueued_ns + config.starve_after_ns))
 			continue;
 		if (rescue_move(&it, p, shared)) {
 			moved++;
@@ -189,10 +188,14 @@ static __noinline void feed_idle(u64 dsq)
 		if (!p)
 			break;
 		cpu = take_idle(shared, p);
-		if (cpu < 0)
+		if (cpu >= 0) {
+			if (!scx_bpf_dsq_move(&it, p, SCX_DSQ_LOCAL_ON | cpu, 0))
+				idle_give_back(shared, cpu);
+		} else if (is_left_alone(p)) {
+			scx_bpf_dsq_move(&it, p, SCX_DSQ_LOCAL_ON | scx_bpf_task_cpu(p), 0);
+		} else {
 			nudge_idle(scx_bpf_task_cpu(p));
-		else if (!scx_bpf_dsq_move(&it, p, SCX_DSQ_LOCAL_ON | cpu, 0))
-			idle_give_back(shared, cpu);
+		}
 	}
 out:
 	bpf_iter_scx_dsq_destroy(&it);
@@ -200,8 +203,7 @@ out:
 
 static long feed_cpu(u32 cpu, void *data)
 {
-	if (scx_bpf_dsq_nr_queued(DSQ_PINNED + cpu) > 0)
-		nudge_idle(cpu);
+	feed_idle(DSQ_PINNED + cpu);
 	return 0;
 }
 
