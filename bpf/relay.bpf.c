@@ -284,8 +284,7 @@ void BPF_PROG(relay_running, struct task_struct *p)
 			stats->wait_max_ns = wait_ns;
 			stats->wait_max_pid = p->pid;
 		}
-		if (shared->silent && tctx->enqueued_ns >= shared->silent_since_ns &&
-		    wait_ns > stats->silent_wait_max_ns)
+		if (shared->silent && wait_ns > stats->silent_wait_max_ns)
 			stats->silent_wait_max_ns = wait_ns;
 		if (tctx->decided_ns && now > tctx->decided_ns)
 			stats->decision_to_run[bucket_of(now - tctx->decided_ns) &
@@ -418,12 +417,14 @@ void BPF_PROG(relay_cpu_offline, s32 cpu)
 {
 	struct baton_shared *shared = get_shared();
 	struct cpu_ctx *cctx = get_cpu(cpu);
+	u32 word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
 
 	if (!cctx || !shared)
 		return;
 	cctx->offline = 1;
 	cctx->offline_ns = scx_bpf_now();
 	__sync_fetch_and_add(&shared->offline, 1);
+	__sync_fetch_and_and(&shared->online[word], ~(1ULL << (cpu & 63)));
 	idle_take(shared, cpu);
 	bpf_rcu_read_lock();
 	free_stranded(DSQ_PINNED + cpu);
@@ -440,12 +441,14 @@ void BPF_PROG(relay_cpu_online, s32 cpu)
 {
 	struct baton_shared *shared = get_shared();
 	struct cpu_ctx *cctx = get_cpu(cpu);
+	u32 word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
 
 	if (!cctx || !shared)
 		return;
 	if (cctx->offline)
 		__sync_fetch_and_sub(&shared->offline, 1);
 	cctx->offline = 0;
+	__sync_fetch_and_or(&shared->online[word], 1ULL << (cpu & 63));
 	/* It went idle before it counted, and would tell only of the next time. */
 	idle_give_back(shared, cpu);
 	publish_cpu(BATON_EV_CPU_ONLINE, cpu, true);
@@ -454,9 +457,17 @@ void BPF_PROG(relay_cpu_online, s32 cpu)
 SEC("struct_ops.s/relay_init")
 s32 BPF_PROG(relay_init)
 {
-	u32 llc, cpu;
+	struct baton_shared *shared = get_shared();
+	u32 llc, cpu, word;
 	s32 error;
 
+	if (!shared)
+		return -EINVAL;
+	bpf_for(word, 0, config.words)
+	{
+		word = bounded(word, BATON_MASK_WORDS - 1);
+		shared->online[word] = config.online[word];
+	}
 	bpf_for(llc, 0, config.llcs)
 	{
 		error = scx_bpf_create_dsq(DSQ_HOLD + llc, -1);
@@ -472,8 +483,8 @@ s32 BPF_PROG(relay_init)
 	bpf_for(cpu, 0, config.cpus)
 	{
 		struct cpu_ctx *cctx = get_cpu(cpu);
-		u32 word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
 
+		word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
 		if (cctx)
 			cctx->offline = !(config.online[word] >> (cpu & 63) & 1);
 		error = scx_bpf_create_dsq(DSQ_PINNED + cpu, -1);

@@ -183,7 +183,8 @@ struct baton_shared {
 	__u64 timer_ns; /* when the timer last fired */
 	__u32 offline;	/* CPUs that went offline since the start */
 	__u32 pad2;
-	__u64 idle[BATON_MASK_WORDS]; /* CPUs that look idle */
+	__u64 idle[BATON_MASK_WORDS];	/* CPUs that look idle */
+	__u64 online[BATON_MASK_WORDS]; /* for a process that lost events */
 	__u8 exit_reason[BATON_EXIT_MSG_LEN];
 	__u8 exit_msg[BATON_EXIT_MSG_LEN];
 };
@@ -226,7 +227,7 @@ struct baton_stats {
 	__u64 decision_to_run[BATON_HIST_BUCKETS];
 	__u64 wait[BATON_HIST_BUCKETS]; /* runnable to running */
 	__u64 wait_max_ns;
-	__u64 silent_wait_max_ns; /* of waits that began in a silence */
+	__u64 silent_wait_max_ns; /* of waits that ended in a silence */
 	__u32 wait_max_pid;
 	__u32 pad;
 };

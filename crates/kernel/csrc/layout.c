@@ -28,6 +28,7 @@ const __u64 baton_layout[64] = {
 	offsetof(struct baton_shared, exit_code),
 	offsetof(struct baton_shared, lost),
 	offsetof(struct baton_shared, idle),
+	offsetof(struct baton_shared, online),
 	offsetof(struct baton_shared, exit_msg),
 	sizeof(struct baton_stats),
 	offsetof(struct baton_stats, queue_to_decision),
@@ -36,4 +37,4 @@ const __u64 baton_layout[64] = {
 	BATON_CNT_NR,
 };
 
-const __u64 baton_layout_len = 30;
+const __u64 baton_layout_len = 31;

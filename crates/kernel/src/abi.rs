@@ -161,6 +161,7 @@ pub struct Shared {
     pub offline: u32,
     pub pad2: u32,
     pub idle: [u64; MASK_WORDS],
+    pub online: [u64; MASK_WORDS],
     pub exit_reason: [u8; EXIT_MSG_LEN],
     pub exit_msg: [u8; EXIT_MSG_LEN],
 }
@@ -244,6 +245,7 @@ mod tests {
             offset_of!(Shared, exit_code),
             offset_of!(Shared, lost),
             offset_of!(Shared, idle),
+            offset_of!(Shared, online),
             offset_of!(Shared, exit_msg),
             size_of::<RawStats>(),
             offset_of!(RawStats, queue_to_decision),

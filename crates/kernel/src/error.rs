@@ -60,6 +60,21 @@ pub enum Error {
     /// The machine is beyond the relay's bounds, or could not be read.
     #[error("{0}")]
     Machine(String),
+    /// The scheduling thread cannot have this CPU for itself.
+    #[error(
+        "CPU {cpu} cannot be the scheduling thread's own: {}",
+        if *.online > 1 {
+            "it is not online; /sys/devices/system/cpu/online lists those that are"
+        } else {
+            "this machine has only one CPU online, which the tasks need"
+        }
+    )]
+    SpinCpu {
+        /// The CPU.
+        cpu: u32,
+        /// How many are online.
+        online: usize,
+    },
     /// The policy refused its parameters.
     #[error(transparent)]
     Setup(#[from] baton_policy::SetupError),

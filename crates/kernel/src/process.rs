@@ -30,7 +30,8 @@ const RETRIES_MAX: u32 = 100;
 const RETRY_PAUSE: Duration = Duration::from_micros(20);
 /// A real-time thread must sleep now and then, or the kernel takes it for a loop.
 const NAP_AFTER_NS: u64 = 100_000_000;
-const NAP: Duration = Duration::from_micros(50);
+/// Long enough that no timer is over before the thread sleeps, on slow machines too.
+const NAP: Duration = Duration::from_micros(250);
 /// Longest sleep; only bounds how late the thread notices what no event tells.
 const SLEEP: Duration = Duration::from_millis(100);
 const RETRY_ROOM: usize = 1024;
@@ -257,21 +258,25 @@ pub struct Process<P: Policy> {
     backend: RelayBackend,
     watch: Arc<Watch>,
     recorder: Option<Recorder>,
+    spins: bool,
 }
 
 impl<P: Policy> Process<P> {
-    /// Joins a policy and a relay.
+    /// Joins a policy and a relay. A process that `spins` looks for events without
+    /// sleeping between them.
     pub fn new(
         driver: Driver<P>,
         backend: RelayBackend,
         watch: Arc<Watch>,
         recorder: Option<Recorder>,
+        spins: bool,
     ) -> Self {
         Self {
             driver,
             backend,
             watch,
             recorder,
+            spins,
         }
     }
 
@@ -287,7 +292,7 @@ impl<P: Policy> Process<P> {
             if self.backend.complete().is_err() {
                 break;
             }
-            if !worked {
+            if !worked && !self.spins {
                 self.backend.sleep(&self.watch.bell);
                 awake_since = now_ns();
             } else if now - awake_since > NAP_AFTER_NS {
@@ -345,9 +350,9 @@ impl<P: Policy> Process<P> {
         self.driver.event(event);
     }
 
-    /// After a loss: tells the policy, and ends the tasks whose exit it missed.
-    /// Everything else repairs itself: a task is announced again with its next
-    /// event, and one whose enqueue was lost is not held.
+    /// After a loss: tells the policy, ends the tasks whose exit it missed, and makes
+    /// up for CPUs that came or went. Everything else repairs itself: a task is
+    /// announced again with its next event, and one whose enqueue was lost is not held.
     fn resynchronise(&mut self, count: u64) {
         let time_ns = now_ns();
         let task = TaskKey::default();
@@ -368,6 +373,22 @@ impl<P: Policy> Process<P> {
                 task,
                 kind: EventKind::Exit,
             });
+        }
+        let online = CpuSet::from_words(self.backend.shared.online());
+        let known = self.backend.online();
+        let cpus = 0..baton_policy::MAX_CPUS as u32;
+        for cpu in cpus.filter(|cpu| online.contains(*cpu) != known.contains(*cpu)) {
+            let kind = match online.contains(cpu) {
+                true => EventKind::CpuOnline { cpu },
+                false => EventKind::CpuOffline { cpu },
+            };
+            let event = Event {
+                time_ns,
+                task,
+                kind,
+            };
+            self.backend.note(&event);
+            self.give(&event);
         }
     }
 }

@@ -116,6 +116,26 @@ pub fn on_lowest_cpu<T>(call: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Binds the calling thread to one CPU.
+///
+/// # Errors
+/// When the system refuses.
+pub fn bind_to(cpu: u32) -> Result<(), Error> {
+    // SAFETY: the set is a valid value and has the size told.
+    let answer = unsafe {
+        let mut one: libc::cpu_set_t = zeroed();
+        libc::CPU_SET(cpu as usize, &mut one);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &one)
+    };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(Error::system(
+            "cannot bind the scheduling thread to its CPU",
+        ))
+    }
+}
+
 /// Page faults of the calling thread since it began: minor, major.
 #[must_use]
 pub fn page_faults() -> (u64, u64) {

@@ -21,7 +21,10 @@ use crate::{
 };
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay.bpf.o"));
-const RING_BYTES: usize = 4 << 20;
+/// Room for events, unless the caller wants another.
+const RING_BYTES: u32 = 4 << 20;
+const RING_BYTES_MAX: u32 = 1 << 30;
+const PAGE_BYTES: u32 = 4096;
 /// Lines of libbpf's and the verifier's log that an error shows.
 const LOG_LINES: usize = 12;
 
@@ -104,6 +107,7 @@ pub fn loaded_scheduler() -> Option<String> {
 #[derive(Debug)]
 pub struct Open {
     object: OpenObject,
+    ring_bytes: u32,
 }
 
 impl Open {
@@ -129,7 +133,18 @@ impl Open {
         let object = ObjectBuilder::default()
             .open_memory(OBJECT)
             .map_err(|source| load_error("opening it", source))?;
-        Ok(Self { object })
+        Ok(Self {
+            object,
+            ring_bytes: RING_BYTES,
+        })
+    }
+
+    /// Sets the room for events, rounded up to a power of two and whole pages;
+    /// otherwise it is 4 MiB, some 40,000 events.
+    #[must_use]
+    pub fn ring_bytes(mut self, bytes: u32) -> Self {
+        self.ring_bytes = bytes.clamp(PAGE_BYTES, RING_BYTES_MAX).next_power_of_two();
+        self
     }
 
     /// Fixes the configuration and loads the relay into the kernel.
@@ -143,7 +158,7 @@ impl Open {
                 map.set_initial_value(config.as_bytes())
                     .map_err(|source| load_error("configuring it", source))?;
             } else if name == OsStr::new("events") {
-                map.set_max_entries(RING_BYTES as u32)
+                map.set_max_entries(self.ring_bytes)
                     .map_err(|source| load_error("sizing its ring", source))?;
             }
         }
@@ -151,7 +166,10 @@ impl Open {
             .object
             .load()
             .map_err(|source| load_error("loading it", source))?;
-        Ok(Loaded { object })
+        Ok(Loaded {
+            object,
+            ring_bytes: self.ring_bytes,
+        })
     }
 }
 
@@ -159,6 +177,7 @@ impl Open {
 #[derive(Debug)]
 pub struct Loaded {
     object: Object,
+    ring_bytes: u32,
 }
 
 impl Loaded {
@@ -179,7 +198,7 @@ impl Loaded {
             source,
         };
         let events = map("events");
-        let ring = Ring::map(events.as_fd(), RING_BYTES).map_err(mapping)?;
+        let ring = Ring::map(events.as_fd(), self.ring_bytes as usize).map_err(mapping)?;
         let ring_fd = events.as_fd().try_clone_to_owned().map_err(mapping)?;
         let batch = Batch::map(map("batch_map").as_fd()).map_err(mapping)?;
         let decide = self.program("relay_decide").map_err(mapping)?;
@@ -233,7 +252,7 @@ impl Loaded {
                 source: std::io::Error::from_raw_os_error(answer.err().unwrap_or(libc::EINVAL)),
             });
         }
-        let Self { mut object } = self;
+        let Self { mut object, .. } = self;
         let link = {
             let ops = object
                 .maps_mut()

@@ -54,6 +54,11 @@ pub struct RunConfig {
     pub log: Option<PathBuf>,
     /// The machine; without, what `/sys` tells.
     pub machine: Option<Machine>,
+    /// Bytes of the ring of events; without, 4 MiB, some 40,000 events.
+    pub ring_bytes: Option<u32>,
+    /// A CPU of the scheduling thread's own, on which it spins instead of sleeping: a
+    /// decision comes sooner by a wakeup, and the CPU does little else.
+    pub spin_cpu: Option<u32>,
 }
 
 /// What a run was.
@@ -126,10 +131,14 @@ pub fn run<P: Policy>(
         None => baton_machine::read_sys(std::path::Path::new("/sys"))
             .map_err(|error| Error::Machine(error.to_string()))?,
     };
+    if let Some(cpu) = config.spin_cpu {
+        check_spin_cpu(cpu, &machine)?;
+    }
     let signals = Signals::take()?;
     let scheduler = Scheduler::spawn::<P>(config, &machine)?;
     let relay_config = convert::config(&scheduler.options, &machine, std::process::id())
         .map_err(Error::Machine)?;
+    let open = config.ring_bytes.into_iter().fold(open, Open::ring_bytes);
     let loaded = open.load(&relay_config)?;
     let shared = Arc::new(loaded.shared()?);
     let writer = match &config.log {
@@ -173,6 +182,18 @@ pub fn run<P: Policy>(
     })
 }
 
+/// The thread must leave a CPU to everybody else.
+fn check_spin_cpu(cpu: u32, machine: &Machine) -> Result<(), Error> {
+    let online = machine.online();
+    if online.contains(cpu) && online.len() > 1 {
+        return Ok(());
+    }
+    Err(Error::SpinCpu {
+        cpu,
+        online: online.len(),
+    })
+}
+
 fn header<P: Policy>(config: &RunConfig, machine: Machine, scheduler: &Scheduler) -> log::Header {
     log::Header {
         policy: P::NAME.to_string(),
@@ -203,6 +224,7 @@ impl Scheduler {
         let thread = {
             let (watch, machine) = (Arc::clone(&watch), machine.clone());
             let (seed, params) = (config.seed, config.params.clone());
+            let spin_cpu = config.spin_cpu;
             thread::Builder::new()
                 .name("baton-sched".into())
                 .stack_size(STACK_BYTES)
@@ -220,8 +242,10 @@ impl Scheduler {
                     };
                     let recorder = start.recorder.map(Recorder::new);
                     let backend = RelayBackend::new(start.channel, start.shared, machine.online());
-                    let process = Process::new(driver, backend, watch, recorder);
+                    let spins = spin_cpu.is_some();
+                    let process = Process::new(driver, backend, watch, recorder, spins);
                     let real_time = realtime::lock_memory()
+                        .and_then(|()| spin_cpu.map_or(Ok(()), realtime::bind_to))
                         .and_then(|()| realtime::limit_loops())
                         .and_then(|()| realtime::enter_fifo());
                     let failed = real_time.is_err();

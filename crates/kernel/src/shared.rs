@@ -109,6 +109,15 @@ impl Shared {
         })
     }
 
+    /// CPUs that are online.
+    pub fn online(&self) -> [u64; abi::MASK_WORDS] {
+        std::array::from_fn(|word| {
+            // SAFETY: a field of the mapping, within bounds.
+            self.u64_at(|shared| unsafe { &raw mut (*shared).online[word] })
+                .load(Ordering::Relaxed)
+        })
+    }
+
     /// Whether the kernel detached the relay.
     pub fn exited(&self) -> bool {
         // SAFETY: a field of the mapping.

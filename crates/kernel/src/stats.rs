@@ -112,7 +112,7 @@ pub struct Stats {
     pub wait: Histogram,
     /// Longest time from runnable to running.
     pub wait_max_ns: u64,
-    /// Longest wait that began after the process had fallen silent.
+    /// Longest wait that ended while the process was silent.
     pub silent_wait_max_ns: u64,
     /// Who waited for [`Stats::wait_max_ns`].
     pub wait_max_pid: u32,

@@ -20,6 +20,9 @@ pub struct RunArgs {
     /// Record events and decisions, for replay
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
+    /// Give the scheduling thread this CPU, to spin on instead of sleeping (large machines)
+    #[arg(long, value_name = "CPU")]
+    pub spin: Option<u32>,
     /// Print the counters and latencies at the end
     #[arg(long)]
     pub stats: bool,
@@ -52,6 +55,7 @@ pub fn run<P: Policy>(args: &RunArgs) -> Result<(), Failure> {
         params: args.params.clone(),
         duration: args.duration,
         log: args.log.clone(),
+        spin_cpu: args.spin,
         ..RunConfig::default()
     };
     let until = match args.duration {
@@ -111,7 +115,7 @@ impl From<baton_kernel::Error> for Failure {
             E::NoSchedExt { .. } | E::NoBtf { .. } | E::DefectiveBtf { .. } => Code::NoSchedExt,
             E::Busy { .. } => Code::Busy,
             E::Machine(_) => Code::Machine,
-            E::Setup(_) => Code::BadParameter,
+            E::Setup(_) | E::SpinCpu { .. } => Code::BadParameter,
             E::Panicked(_) => Code::Panicked,
             E::Log { .. } => Code::Io,
             _ => Code::Failure,

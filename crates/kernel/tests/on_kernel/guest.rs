@@ -26,6 +26,8 @@ type Outcome = Result<String, String>;
 /// Every scenario.
 pub const ALL: &[&str] = &[
     "schedules",
+    "spins",
+    "floods",
     "stopped_for_20_s",
     "killed",
     "mute",
@@ -75,6 +77,8 @@ pub fn run(names: &[&str]) {
 fn scenario(name: &str) -> Outcome {
     match name {
         "schedules" => schedules(),
+        "spins" => spins(),
+        "floods" => floods(),
         "stopped_for_20_s" => stopped(20),
         "stopped_for_5_s" => stopped(5),
         "killed" => killed(),
@@ -225,6 +229,8 @@ fn check(ok: bool, text: String) -> Outcome {
     if ok { Ok(text) } else { Err(text) }
 }
 
+/// Takes CPU 1 offline and online.
+const CPU_1: &str = "/sys/devices/system/cpu/cpu1/online";
 const LOAD: &str = "messaging:groups=2,loops=40+hogs:count=4";
 
 /// A policy does its work: it decides, everything gets done, nothing is wrong.
@@ -247,6 +253,57 @@ fn schedules() -> Outcome {
         && process["faults_major"] == 0
         && process["faults_minor"] == 0;
     check(clean, text)
+}
+
+/// With a CPU of its own the process is never woken, and the tasks do with the others.
+fn spins() -> Outcome {
+    let charge = Charge::take("edf-spinning", 120)?;
+    load("pipe:rounds=300+hogs:count=3", None)?;
+    let report = charge.stop()?;
+    let text = format!(
+        "{} decisions, woken {} times, longest wait {:.1} ms",
+        counter(&report, "decisions"),
+        counter(&report, "process_wakeups"),
+        ms(&report, "wait_max_ns")
+    );
+    let bounded = ms(&report, "wait_max_ns") < 2000.0;
+    let decided = counter(&report, "decisions") > 100;
+    check(
+        decided && bounded && counter(&report, "process_wakeups") == 0,
+        text,
+    )
+}
+
+/// The ring fills while the process is stopped, and a CPU goes: afterwards the policy
+/// knows what is.
+fn floods() -> Outcome {
+    let charge = Charge::start("counts", 240, None)?.wait_enabled()?;
+    thread::scope(|scope| -> Result<(), String> {
+        let load = scope.spawn(|| load(LOAD, None));
+        charge.signal("-STOP");
+        thread::sleep(Duration::from_secs(2));
+        // Nobody hears of this.
+        fs::write(CPU_1, "0").map_err(|error| format!("{CPU_1}: {error}"))?;
+        charge.signal("-CONT");
+        load.join().map_err(|_| "the load panicked")??;
+        Ok(())
+    })?;
+    load(LOAD, None)?;
+    let report = charge.stop()?;
+    fs::write(CPU_1, "1").map_err(|error| format!("{CPU_1}: {error}"))?;
+    let text = format!(
+        "{} events lost, {} placed without the process, {} decisions; the policy heard of {} CPUs \
+         going",
+        counter(&report, "lost"),
+        counter(&report, "bypassed"),
+        counter(&report, "decisions"),
+        report["heard"],
+    );
+    let decided = counter(&report, "decisions") > 100;
+    check(
+        counter(&report, "lost") > 0 && decided && report["heard"] == 1,
+        text,
+    )
 }
 
 /// Stopped in the debugger, the process is nobody's jailer.
@@ -443,6 +500,7 @@ fn chaotic(seconds: u64) -> Outcome {
         let options = ChaosOptions {
             seed,
             duration,
+            hotplug: true,
             stop: &STOP,
             ..ChaosOptions::default()
         };
@@ -469,12 +527,7 @@ fn chaotic(seconds: u64) -> Outcome {
         counter(&report, "rescues"),
         counter(&report, "starved"),
     );
-    // Hotplug has a scenario of its own.
-    let wanted = |name: &str| !name.starts_with("cpu_");
-    let disturbed = ours
-        .disturbances
-        .iter()
-        .all(|kind| kind.done > 0 || !wanted(&kind.name));
+    let disturbed = ours.disturbances.iter().all(|kind| kind.done > 0);
     let bounded = ours.max_gap_ms <= eevdf.max_gap_ms + 1000.0
         && ours.max_wakeup_late_ms <= eevdf.max_wakeup_late_ms + 1000.0;
     check(disturbed && bounded, text)
@@ -482,7 +535,6 @@ fn chaotic(seconds: u64) -> Outcome {
 
 /// CPUs go and come back under load, and the scheduler stays.
 fn hotplug() -> Outcome {
-    const SWITCH: &str = "/sys/devices/system/cpu/cpu1/online";
     let charge = Charge::take("edf", 120)?;
     let mut slowest_ms = 0;
     thread::scope(|scope| -> Result<(), String> {
@@ -490,7 +542,7 @@ fn hotplug() -> Outcome {
         for value in ["0", "1", "0", "1", "0", "1"] {
             thread::sleep(Duration::from_millis(700));
             let began = Instant::now();
-            fs::write(SWITCH, value).map_err(|error| format!("{SWITCH}: {error}"))?;
+            fs::write(CPU_1, value).map_err(|error| format!("{CPU_1}: {error}"))?;
             slowest_ms = slowest_ms.max(began.elapsed().as_millis());
             if state() != "enabled" {
                 return Err(format!("detached: {}", state()));

@@ -1,6 +1,10 @@
 //! Policies to put in charge: the real ones, and some that misbehave.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use baton_kernel::{Error, RunConfig, run as run_policy};
 use baton_policy::{
@@ -23,17 +27,36 @@ pub fn run(name: &str, seconds: &str) {
     let report = match name {
         "fifo" => run_policy::<baton_policies::Fifo>(&config, &mut || {}),
         "edf" => run_policy::<baton_policies::Edf>(&config, &mut || {}),
+        "edf-spinning" => {
+            let config = RunConfig {
+                spin_cpu: Some(1),
+                ..config
+            };
+            run_policy::<baton_policies::Edf>(&config, &mut || {})
+        }
         "mute" => run_policy::<Mute>(&config, &mut || {}),
         "loops" => run_policy::<Loops>(&config, &mut || {}),
         "sleeps" => run_policy::<Sleeps>(&config, &mut || {}),
         "panics" => run_policy::<Panics>(&config, &mut || {}),
         "lies" => run_policy::<Lies>(&config, &mut || {}),
         "holds" => run_policy::<Holds>(&config, &mut || {}),
+        "counts" => {
+            // Some 160 events: soon full.
+            let config = RunConfig {
+                ring_bytes: Some(16 << 10),
+                ..config
+            };
+            run_policy::<Counts>(&config, &mut || {})
+        }
         "lifo" => run_policy::<Lifo>(&config, &mut || {}),
         _ => panic!("no policy {name}"),
     };
     match report {
-        Ok(report) => println!("{}", serde_json::to_string(&report).expect("plain data")),
+        Ok(report) => {
+            let mut report = serde_json::to_value(&report).expect("plain data");
+            report["heard"] = HEARD.load(Ordering::Relaxed).into();
+            println!("{report}");
+        }
         Err(error) => {
             println!("{}", serde_json::json!({ "error": error.to_string() }));
             std::process::exit(if matches!(error, Error::Panicked(_)) {
@@ -146,6 +169,38 @@ misbehaving!(Lifo, "lifo", |self, cx, task, enqueue| {
     let key = 0_u64.wrapping_sub(cx.now_ns());
     cx.ready(task, key).slice_ns(5 * MS);
 });
+
+/// How often [`Counts`] was told that a CPU went offline.
+static HEARD: AtomicU64 = AtomicU64::new(0);
+
+/// First come, first served, with an ear for everything.
+pub struct Counts;
+
+impl Policy for Counts {
+    const NAME: &'static str = "counts";
+    const SUMMARY: &'static str = "asks for every event";
+    type Task = ();
+
+    fn new(_: &Setup<'_>) -> Self {
+        Self
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            interests: Interests::ALL,
+            ..Options::default()
+        }
+    }
+
+    fn enqueue(&mut self, cx: &mut Context<'_, ()>, task: TaskId, _: &Enqueue) {
+        let now = cx.now_ns();
+        cx.ready(task, now).slice_ns(5 * MS);
+    }
+
+    fn cpu_online(&mut self, _: &mut Context<'_, ()>, _: u32, online: bool) {
+        HEARD.fetch_add(u64::from(!online), Ordering::Relaxed);
+    }
+}
 
 /// Keeps every task in hand for a while, then decides; forgets each tenth.
 #[derive(Default)]
