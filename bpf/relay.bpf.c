@@ -11,6 +11,7 @@
  * relay/decide.h	decisions from the process
  * relay/rescue.h	the timer
  * relay/dispatch.h	what a CPU takes next
+ * relay/switch.h	another policy takes over
  * here			the scheduler's operations
  */
 #include "relay/state.h"
@@ -19,6 +20,7 @@
 #include "relay/decide.h"
 #include "relay/rescue.h"
 #include "relay/dispatch.h"
+#include "relay/switch.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -44,9 +46,13 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 		return prev_cpu;
 	tctx->sync = !!(wake_flags & SCX_WAKE_SYNC);
 	tctx->waker = current->pid;
-	if (!config.idle_fast_path)
+	if (!options.idle_fast_path)
 		return prev_cpu;
-	if (bpf_ksym_exists(scx_bpf_select_cpu_dfl)) {
+	forget_hints(shared, tctx);
+	cpu = take_hinted(shared, p, tctx);
+	if (cpu >= 0) {
+		idle = true;
+	} else if (bpf_ksym_exists(scx_bpf_select_cpu_dfl)) {
 		cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
 		if (idle)
 			idle_take(shared, cpu);
@@ -63,13 +69,12 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 	wait_begin(tctx, shared, now);
 	tctx->seq++;
 	tctx->fresh = 0;
-	place_fast(tctx, rule_key(tctx, p->scx.weight, now), config.key_rule, now);
-	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), 0);
+	place_fast(tctx, rule_key(tctx, p->scx.weight, now), rule_compares(), now);
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(shared, tctx->slice_ns), 0);
 	count(BATON_CNT_ENQUEUES);
 	count(BATON_CNT_FAST_IDLE);
-	if (config.wants & BATON_WANT_DECIDED)
-		publish_enqueue(shared, p, tctx, BATON_WAKEUP, now - tctx->stopped_ns,
-				BATON_EVF_DECIDED | (tctx->sync ? BATON_EVF_SYNC : 0), now);
+	publish_decided(shared, p, tctx, BATON_WAKEUP, now - tctx->stopped_ns,
+			tctx->sync ? BATON_EVF_SYNC : 0, now);
 	return cpu;
 }
 
@@ -95,7 +100,7 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 	/* Its CPU goes away, and the kernel moves it only from its own queues. */
 	if (is_stranded(p)) {
 		place_fast(tctx, now, false, now);
-		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, clamp_slice(0), enq_flags);
+		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_of(shared, 0), enq_flags);
 		return true;
 	}
 	/* A pinned kernel thread serves the kernel itself, the timer included. */
@@ -105,27 +110,56 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 		cctx = get_cpu(cpu);
 		if (cctx && had_its_turn(cctx, now))
 			enq_flags |= SCX_ENQ_PREEMPT;
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), enq_flags | SCX_ENQ_HEAD);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(shared, 0), enq_flags | SCX_ENQ_HEAD);
 		count(BATON_CNT_KTHREADS);
 		return true;
 	}
 	if (!woken)
 		return false;
 	/* ops.select_cpu is not asked about a task with one CPU. */
-	if (config.idle_fast_path && is_pinned(p) && idle_claim(shared, cpu)) {
-		place_fast(tctx, rule_key(tctx, p->scx.weight, now), config.key_rule, now);
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, clamp_slice(0), enq_flags);
+	if (options.idle_fast_path && is_pinned(p) && idle_claim(shared, cpu)) {
+		place_fast(tctx, rule_key(tctx, p->scx.weight, now), rule_compares(), now);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(shared, 0), enq_flags);
 		count(BATON_CNT_FAST_IDLE);
 		return true;
 	}
-	if (config.key_rule != BATON_KEY_NONE && tctx->sync) {
+	if (options.sync_fast_path && tctx->sync) {
 		key = rule_key(tctx, p->scx.weight, now);
 		place_fast(tctx, key, true, now);
-		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), clamp_slice(0), key, enq_flags);
+		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), slice_of(shared, 0), key, enq_flags);
 		count(BATON_CNT_FAST_SYNC);
 		return true;
 	}
 	return false;
+}
+
+/*
+ * Placed at once, by the policy's rules and what it last said of the task: over a
+ * running task where that is allowed, else in ready. An idle CPU was looked for
+ * before, in ops.select_cpu.
+ */
+static __always_inline void enqueue_hinted(struct baton_shared *shared, struct task_struct *p,
+					   struct task_ctx *tctx, bool woken, u64 enq_flags,
+					   u64 now)
+{
+	u64 key = rule_key(tctx, p->scx.weight, now);
+	u64 slice_ns = slice_of(shared, tctx->slice_ns);
+	struct cpu_ctx *cctx;
+	s32 cpu = -1;
+
+	place_fast(tctx, key, true, now);
+	count(BATON_CNT_HINTED);
+	if (woken && !tctx->sync && tctx->hinted_preempt)
+		cpu = find_victim(p, key, now);
+	if (cpu < 0) {
+		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), slice_ns, key, enq_flags);
+		return;
+	}
+	cctx = get_cpu(cpu);
+	if (cctx)
+		cctx->preempted = 1;
+	count(BATON_CNT_PREEMPTIONS);
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice_ns, enq_flags | SCX_ENQ_PREEMPT);
 }
 
 /* The process is late, or its ring is full: first come, first served without it. */
@@ -136,7 +170,7 @@ static __always_inline void enqueue_bypass(struct task_struct *p, struct task_ct
 
 	place_fast(tctx, now, false, now);
 	count(BATON_CNT_BYPASSED);
-	scx_bpf_dsq_insert(p, dsq, config.rescue_slice_ns, enq_flags);
+	scx_bpf_dsq_insert(p, dsq, options.rescue_slice_ns, enq_flags);
 }
 
 SEC("struct_ops/relay_enqueue")
@@ -150,10 +184,11 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 	bool waited;
 
 	if (!tctx || !shared) {
-		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, clamp_slice(0), enq_flags);
+		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, BATON_SLICE_MIN_NS, enq_flags);
 		return;
 	}
 	count(BATON_CNT_ENQUEUES);
+	forget_hints(shared, tctx);
 	if (woken) {
 		slept_ns = now - tctx->stopped_ns;
 		wake_begin(tctx);
@@ -168,16 +203,19 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 	enq_flags &= ~SCX_ENQ_HEAD;
 
 	if (enqueue_fast(shared, p, tctx, woken, enq_flags, now)) {
-		if (config.wants & BATON_WANT_DECIDED)
-			publish_enqueue(shared, p, tctx, reason, slept_ns,
-					flags | BATON_EVF_DECIDED, now);
+		publish_decided(shared, p, tctx, reason, slept_ns, flags, now);
+		goto out;
+	}
+	if (options.mode == BATON_MODE_HINT) {
+		enqueue_hinted(shared, p, tctx, woken, enq_flags, now);
+		publish_decided(shared, p, tctx, reason, slept_ns, flags, now);
 		goto out;
 	}
 	/*
 	 * A late process is not waited for. Nor may a task that is moved about grow old
 	 * at the tail of the holding queue again and again.
 	 */
-	if (shared->silent || (waited && now - tctx->enqueued_ns > config.rescue_after_ns)) {
+	if (shared->silent || (waited && now - tctx->enqueued_ns > options.rescue_after_ns)) {
 		enqueue_bypass(p, tctx, enq_flags, now);
 		goto out;
 	}
@@ -186,7 +224,8 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 		goto out;
 	}
 	tctx->decided_ns = 0;
-	scx_bpf_dsq_insert(p, DSQ_HOLD + llc_of(scx_bpf_task_cpu(p)), clamp_slice(0), enq_flags);
+	scx_bpf_dsq_insert(p, DSQ_HOLD + llc_of(scx_bpf_task_cpu(p)), slice_of(shared, 0),
+			   enq_flags);
 	count(BATON_CNT_HELD);
 out:
 	tctx->sync = 0;
@@ -210,7 +249,7 @@ void BPF_PROG(relay_dispatch, s32 cpu, struct task_struct *prev)
 		 * It goes on for want of others. With some in custody that must
 		 * not be for long.
 		 */
-		prev->scx.slice = held ? BATON_SLICE_MIN_NS * 10 : clamp_slice(0);
+		prev->scx.slice = held ? BATON_SLICE_MIN_NS * 10 : slice_of(shared, 0);
 		return;
 	}
 	count(BATON_CNT_DRY);
@@ -224,7 +263,7 @@ void BPF_PROG(relay_dispatch, s32 cpu, struct task_struct *prev)
 		idle_take(shared, cpu);
 		return;
 	}
-	if (held && (config.wants & BATON_WANT_DRY))
+	if (held && (options.wants & BATON_WANT_DRY))
 		publish_cpu(BATON_EV_CPU_DRY, cpu, true);
 }
 
@@ -252,7 +291,7 @@ void BPF_PROG(relay_tick, struct task_struct *p)
 	if (!cctx)
 		return;
 	since = cctx->running_ns;
-	if (!since || scx_bpf_now() - since < config.rescue_slice_ns)
+	if (!since || scx_bpf_now() - since < options.rescue_slice_ns)
 		return;
 	if (scx_bpf_dsq_nr_queued(DSQ_RESCUE + llc_of(cpu)) <= 0)
 		return;
@@ -298,7 +337,7 @@ void BPF_PROG(relay_running, struct task_struct *p)
 	cctx->burst_ns = tctx->burst_ns;
 	cctx->preempted = 0;
 	cctx->running_ns = now;
-	if (config.wants & BATON_WANT_RUNNING)
+	if (options.wants & BATON_WANT_RUNNING)
 		publish_task(p, tctx, BATON_EV_RUNNING, 0, cpu, 0, now);
 }
 
@@ -328,7 +367,7 @@ void BPF_PROG(relay_stopping, struct task_struct *p, bool runnable)
 	}
 	tctx->yielded = 0;
 	cctx->running_ns = 0;
-	if (config.wants & BATON_WANT_STOPPING)
+	if (options.wants & BATON_WANT_STOPPING)
 		publish_task(p, tctx, BATON_EV_STOPPING, tctx->stop_reason, cpu, runtime_ns, now);
 }
 
@@ -341,7 +380,7 @@ void BPF_PROG(relay_quiescent, struct task_struct *p, u64 deq_flags)
 	if (!tctx || !shared || !tctx->enqueued_ns || !(deq_flags & SCX_DEQ_SLEEP))
 		return;
 	/* It waited and sleeps now without having run. */
-	if (config.wants & BATON_WANT_CUSTODY)
+	if (options.wants & BATON_WANT_CUSTODY)
 		publish_task(p, tctx, BATON_EV_DEQUEUE, 0, scx_bpf_task_cpu(p), 0, scx_bpf_now());
 	wait_end(tctx, shared);
 }
@@ -406,7 +445,7 @@ void BPF_PROG(relay_disable, struct task_struct *p)
 	if (!tctx || !shared)
 		return;
 	wait_end(tctx, shared);
-	if (!tctx->announced)
+	if (tctx->announced != shared->generation)
 		return;
 	publish_task(p, tctx, BATON_EV_EXIT, 0, scx_bpf_task_cpu(p), 0, scx_bpf_now());
 	tctx->announced = 0;
@@ -424,6 +463,7 @@ void BPF_PROG(relay_cpu_offline, s32 cpu)
 	cctx->offline = 1;
 	cctx->offline_ns = scx_bpf_now();
 	__sync_fetch_and_add(&shared->offline, 1);
+	__sync_fetch_and_sub(&shared->cpus_online, 1);
 	__sync_fetch_and_and(&shared->online[word], ~(1ULL << (cpu & 63)));
 	idle_take(shared, cpu);
 	bpf_rcu_read_lock();
@@ -448,6 +488,7 @@ void BPF_PROG(relay_cpu_online, s32 cpu)
 	if (cctx->offline)
 		__sync_fetch_and_sub(&shared->offline, 1);
 	cctx->offline = 0;
+	__sync_fetch_and_add(&shared->cpus_online, 1);
 	__sync_fetch_and_or(&shared->online[word], 1ULL << (cpu & 63));
 	/* It went idle before it counted, and would tell only of the next time. */
 	idle_give_back(shared, cpu);
@@ -463,6 +504,7 @@ s32 BPF_PROG(relay_init)
 
 	if (!shared)
 		return -EINVAL;
+	shared->generation = 1;
 	bpf_for(word, 0, config.words)
 	{
 		word = bounded(word, BATON_MASK_WORDS - 1);
@@ -485,6 +527,8 @@ s32 BPF_PROG(relay_init)
 		struct cpu_ctx *cctx = get_cpu(cpu);
 
 		word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
+		if (config.online[word] >> (cpu & 63) & 1)
+			shared->cpus_online++;
 		if (cctx)
 			cctx->offline = !(config.online[word] >> (cpu & 63) & 1);
 		error = scx_bpf_create_dsq(DSQ_PINNED + cpu, -1);

@@ -95,9 +95,11 @@ enum baton_command_kind {
 	BATON_CMD_CPU = 2,
 	BATON_CMD_HOLD = 3,
 	BATON_CMD_PROBE = 4, /* does the task still live? */
+	BATON_CMD_HINT = 5,  /* about all enqueues to come */
 };
 
 #define BATON_CMDF_PREEMPT (1U << 0)
+#define BATON_NO_CPU	   0xffffffffU
 
 /* What became of a command; written back by the relay. */
 enum baton_result {
@@ -118,7 +120,7 @@ struct baton_command {
 	__u64 lease_ns; /* HOLD */
 	__s64 key_offset;
 	__u32 pid;
-	__u32 cpu; /* CPU */
+	__u32 cpu; /* CPU; HINT: BATON_NO_CPU or a preferred one */
 	__u32 kind;
 	__u32 flags;
 	__u32 result;
@@ -130,9 +132,19 @@ struct baton_batch {
 };
 
 enum baton_key_rule {
-	BATON_KEY_NONE = 0, /* no sync fast path */
 	BATON_KEY_ENQUEUE_TIME = 1,
 	BATON_KEY_DEADLINE = 2,
+};
+
+enum baton_slice_rule {
+	BATON_SLICE_WHOLE = 0,
+	BATON_SLICE_WAITING = 1,	 /* divided by waiting tasks and one */
+	BATON_SLICE_WAITING_PER_CPU = 2, /* by waiting tasks for each CPU and one */
+};
+
+enum baton_mode {
+	BATON_MODE_DECIDE = 0,
+	BATON_MODE_HINT = 1, /* placed at once, by rules and hints */
 };
 
 #define BATON_WANT_DECIDED  (1U << 0)
@@ -141,19 +153,27 @@ enum baton_key_rule {
 #define BATON_WANT_CUSTODY  (1U << 3)
 #define BATON_WANT_DRY	    (1U << 4)
 
-/* Fixed before the relay is loaded: the policy's options and the machine. */
-struct baton_config {
+/* What the policy asks for; another policy brings others. */
+struct baton_options {
 	__u64 slice_ns;
+	__u64 slice_min_ns; /* of one that the rule divided */
 	__u64 rescue_after_ns;
 	__u64 rescue_slice_ns;
 	__u64 starve_after_ns;
 	__u64 preempt_min_burst_ns;
 	__u64 preempt_min_lead_ns;
 	__u64 burst_max_ns;
+	__u64 hint_interval_ns; /* HINT: at least so long between events about one task */
+	__u32 mode;
 	__u32 key_rule;
+	__u32 slice_rule;
 	__u32 wants;
 	__u32 idle_fast_path;
-	__u32 tgid;  /* of the process */
+	__u32 sync_fast_path;
+};
+
+/* Fixed before the relay is loaded: the machine. */
+struct baton_config {
 	__u32 cpus;  /* possible CPUs */
 	__u32 words; /* 64-bit words that hold them */
 	__u32 llcs;
@@ -180,8 +200,10 @@ struct baton_shared {
 	__s64 exit_code;
 	__u64 lost; /* events that found the ring full */
 	__u64 silent_since_ns;
-	__u64 timer_ns; /* when the timer last fired */
-	__u32 offline;	/* CPUs that went offline since the start */
+	__u64 timer_ns;	   /* when the timer last fired */
+	__u32 offline;	   /* CPUs that went offline since the start */
+	__u32 cpus_online; /* how many */
+	__u32 generation;  /* of policies, from 1; another one takes over: one more */
 	__u32 pad2;
 	__u64 idle[BATON_MASK_WORDS];	/* CPUs that look idle */
 	__u64 online[BATON_MASK_WORDS]; /* for a process that lost events */
@@ -210,11 +232,15 @@ enum baton_counter {
 	BATON_CNT_STARVED = 15, /* too long in ready */
 	BATON_CNT_TO_IDLE = 16, /* decisions that went to an idle CPU at once */
 	BATON_CNT_PREEMPTIONS = 17,
-	BATON_CNT_HOLDS = 18,	/* leases granted */
-	BATON_CNT_WAKEUPS = 19, /* of the process */
-	BATON_CNT_DRY = 20,	/* a CPU found nothing to run */
-	BATON_CNT_CUT = 21,	/* slices cut short for rescued tasks */
-	BATON_CNT_NR = 22,
+	BATON_CNT_HOLDS = 18,	   /* leases granted */
+	BATON_CNT_WAKEUPS = 19,	   /* of the process */
+	BATON_CNT_DRY = 20,	   /* a CPU found nothing to run */
+	BATON_CNT_CUT = 21,	   /* slices cut short for rescued tasks */
+	BATON_CNT_HINTED = 22,	   /* placed by rules and hints */
+	BATON_CNT_HINTS = 23,	   /* taken over */
+	BATON_CNT_FED = 24,	   /* queued beside an idle CPU, found by the timer */
+	BATON_CNT_TAKEN_OVER = 25, /* held while a policy took over */
+	BATON_CNT_NR = 26,
 };
 
 /*

@@ -45,7 +45,7 @@ static __always_inline u32 decide_ready(struct bpf_iter_scx_dsq *it, struct task
 					struct baton_command *cmd, struct baton_shared *shared,
 					u64 now, u64 *queued_dsq)
 {
-	u64 slice_ns = clamp_slice(cmd->slice_ns);
+	u64 slice_ns = slice_of(shared, cmd->slice_ns);
 	u64 dsq;
 	s32 cpu;
 
@@ -110,7 +110,7 @@ static __always_inline u32 decide_cpu(struct bpf_iter_scx_dsq *it, struct task_s
 	}
 	if (preempt)
 		cctx->preempted = 1;
-	if (!move_to_cpu(it, p, cmd->cpu, clamp_slice(cmd->slice_ns),
+	if (!move_to_cpu(it, p, cmd->cpu, slice_of(shared, cmd->slice_ns),
 			 preempt ? SCX_ENQ_PREEMPT : 0)) {
 		if (claimed)
 			idle_give_back(shared, cmd->cpu);
@@ -126,7 +126,7 @@ static __always_inline u32 decide_cpu(struct bpf_iter_scx_dsq *it, struct task_s
 static __always_inline u32 decide_hold(struct bpf_iter_scx_dsq *it, struct task_struct *p,
 				       struct task_ctx *tctx, struct baton_command *cmd, u64 now)
 {
-	u64 lease_ns = cmd->lease_ns, end, last = tctx->enqueued_ns + config.starve_after_ns;
+	u64 lease_ns = cmd->lease_ns, end, last = tctx->enqueued_ns + options.starve_after_ns;
 
 	if (lease_ns > BATON_LEASE_MAX_NS)
 		lease_ns = BATON_LEASE_MAX_NS;
@@ -182,9 +182,20 @@ out:
 	if (result == BATON_RES_DONE && cmd->kind != BATON_CMD_HOLD) {
 		note_decision(enqueued_ns, now);
 		if (queued_dsq)
-			hand_to_idle(p, queued_dsq, clamp_slice(cmd->slice_ns));
+			hand_to_idle(p, queued_dsq, slice_of(shared, cmd->slice_ns));
 	}
 	return result;
+}
+
+/* What the policy says of a task holds for all its enqueues to come. */
+static __always_inline u32 take_hint(struct task_ctx *tctx, struct baton_command *cmd)
+{
+	tctx->key_offset = cmd->key_offset;
+	tctx->slice_ns = cmd->slice_ns;
+	tctx->hinted_preempt = !!(cmd->flags & BATON_CMDF_PREEMPT);
+	tctx->hint_cpu = cmd->cpu == BATON_NO_CPU ? 0 : cmd->cpu + 1;
+	count(BATON_CNT_HINTS);
+	return BATON_RES_DONE;
 }
 
 static __always_inline u32 decide_task(struct baton_command *cmd, struct baton_shared *shared)
@@ -199,7 +210,9 @@ static __always_inline u32 decide_task(struct baton_command *cmd, struct baton_s
 	if (!tctx || p->start_time != cmd->start_ns) {
 		result = BATON_RES_GONE;
 	} else if (cmd->kind == BATON_CMD_PROBE) {
-		result = tctx->announced ? BATON_RES_DONE : BATON_RES_GONE;
+		result = tctx->announced == shared->generation ? BATON_RES_DONE : BATON_RES_GONE;
+	} else if (cmd->kind == BATON_CMD_HINT) {
+		result = take_hint(tctx, cmd);
 	} else if (tctx->seq != cmd->seq) {
 		result = BATON_RES_STALE;
 	} else {
@@ -237,7 +250,7 @@ static long decide_one(u32 index, void *data)
 		return 1;
 	cmd = &batch->commands[index];
 	cmd->result = decide_task(cmd, shared);
-	if (cmd->kind != BATON_CMD_PROBE)
+	if (cmd->kind != BATON_CMD_PROBE && cmd->kind != BATON_CMD_HINT)
 		count_result(cmd->result);
 	return 0;
 }

@@ -158,13 +158,24 @@ static __always_inline s32 take_idle(struct baton_shared *shared, struct task_st
 	return take_idle_in(p, BATON_MAX_LLCS);
 }
 
+/* The idle CPU that the policy prefers for the task, or -1. */
+static __always_inline s32 take_hinted(struct baton_shared *shared, struct task_struct *p,
+				       struct task_ctx *tctx)
+{
+	u32 cpu = tctx->hint_cpu - 1;
+
+	if (!tctx->hint_cpu || !allowed_on(p, cpu) || is_pinned(p) || !idle_claim(shared, cpu))
+		return -1;
+	return cpu;
+}
+
 /* Whether what runs there has had its turn. */
 static __always_inline bool had_its_turn(struct cpu_ctx *cctx, u64 now)
 {
 	u64 since = cctx->running_ns;
 
 	return since && !cctx->preempted &&
-	       cctx->burst_ns + (now - since) >= config.preempt_min_burst_ns;
+	       cctx->burst_ns + (now - since) >= options.preempt_min_burst_ns;
 }
 
 /* Whether a task of this key may take the CPU from what runs there. */
@@ -173,7 +184,7 @@ static __always_inline bool may_preempt(u32 cpu, u64 key, u64 now)
 	struct cpu_ctx *cctx = get_cpu(cpu);
 
 	return cctx && cctx->keyed && had_its_turn(cctx, now) &&
-	       key_before(key + config.preempt_min_lead_ns, cctx->key);
+	       key_before(key + options.preempt_min_lead_ns, cctx->key);
 }
 
 /* Looks at the task's own CPU, then at a few more near it. */

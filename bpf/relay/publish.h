@@ -61,7 +61,7 @@ static __noinline bool publish_info(struct task_struct *p, struct task_ctx *tctx
 	record->event.kind = kind;
 	fill_info(&record->info, p);
 	__builtin_memcpy(tctx->name, p->comm, BATON_NAME_LEN);
-	tctx->announced = 1;
+	tctx->announced = shared->generation;
 	tctx->changed = 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	count(BATON_CNT_EVENTS);
@@ -78,9 +78,10 @@ static __always_inline bool renamed(struct task_struct *p, struct task_ctx *tctx
 }
 
 /* The process hears of a task and of its changes before anything else about it. */
-static __always_inline bool introduce(struct task_struct *p, struct task_ctx *tctx)
+static __always_inline bool introduce(struct baton_shared *shared, struct task_struct *p,
+				      struct task_ctx *tctx)
 {
-	if (!tctx->announced)
+	if (tctx->announced != shared->generation)
 		return publish_info(p, tctx, BATON_EV_JOIN);
 	if (tctx->changed || renamed(p, tctx))
 		return publish_info(p, tctx, BATON_EV_UPDATE);
@@ -105,7 +106,7 @@ static __always_inline bool publish_enqueue(struct baton_shared *shared, struct 
 {
 	struct baton_event *event;
 
-	if (!introduce(p, tctx))
+	if (!introduce(shared, p, tctx))
 		return false;
 	event = reserve_event(shared);
 	if (!event)
@@ -128,6 +129,24 @@ static __always_inline bool publish_enqueue(struct baton_shared *shared, struct 
 	return true;
 }
 
+/*
+ * An enqueue that was placed already, for a policy that wants to know, or that gives
+ * hints: that one hears of each task now and then, and is not woken for it.
+ */
+static __always_inline void publish_decided(struct baton_shared *shared, struct task_struct *p,
+					    struct task_ctx *tctx, u32 reason, u64 slept_ns,
+					    u32 flags, u64 now)
+{
+	if (options.mode == BATON_MODE_HINT) {
+		if (tctx->published_ns && now - tctx->published_ns < options.hint_interval_ns)
+			return;
+		tctx->published_ns = now;
+	} else if (!(options.wants & BATON_WANT_DECIDED)) {
+		return;
+	}
+	publish_enqueue(shared, p, tctx, reason, slept_ns, flags | BATON_EVF_DECIDED, now);
+}
+
 /* Everything but enqueues: none of these waits for an answer. */
 static __always_inline void publish_task(struct task_struct *p, struct task_ctx *tctx, u16 kind,
 					 u16 reason, u32 cpu, u64 runtime_ns, u64 now)
@@ -135,7 +154,7 @@ static __always_inline void publish_task(struct task_struct *p, struct task_ctx 
 	struct baton_shared *shared = get_shared();
 	struct baton_event *event;
 
-	if (!shared || !introduce(p, tctx))
+	if (!shared || !introduce(shared, p, tctx))
 		return;
 	event = reserve_event(shared);
 	if (!event)

@@ -38,7 +38,7 @@ static __always_inline bool rescue_move(struct bpf_iter_scx_dsq *it, struct task
 	u32 own = scx_bpf_task_cpu(p);
 	s32 cpu;
 
-	scx_bpf_dsq_move_set_slice(it, config.rescue_slice_ns);
+	scx_bpf_dsq_move_set_slice(it, options.rescue_slice_ns);
 	if (is_stranded(p))
 		return free_one(it, p);
 	cpu = take_idle(shared, p);
@@ -58,7 +58,7 @@ static __always_inline u64 due_at(struct task_struct *p, struct task_ctx *tctx, 
 {
 	if ((dsq & ~0xfffULL) == DSQ_LEASED)
 		return p->scx.dsq_vtime;
-	return tctx->enqueued_ns + config.rescue_after_ns;
+	return tctx->enqueued_ns + options.rescue_after_ns;
 }
 
 /* Rescues what is overdue at the head of a custody queue; the head is the oldest. */
@@ -92,7 +92,7 @@ static __noinline u32 rescue_queue(u64 dsq, u64 now)
 			continue;
 		rescued++;
 		count(BATON_CNT_RESCUES);
-		if (config.wants & BATON_WANT_CUSTODY)
+		if (options.wants & BATON_WANT_CUSTODY)
 			publish_task(p, tctx, BATON_EV_RESCUED, 0, scx_bpf_task_cpu(p), 0, now);
 	}
 out:
@@ -122,7 +122,7 @@ static __noinline u32 rescue_starved(u64 dsq, u64 now)
 		tctx = get_task(p);
 		/* It may have been enqueued after `now`. */
 		if (!tctx || !tctx->enqueued_ns ||
-		    key_before(now, tctx->enqueued_ns + config.starve_after_ns))
+		    key_before(now, tctx->enqueued_ns + options.starve_after_ns))
 			continue;
 		if (rescue_move(&it, p, shared)) {
 			moved++;
@@ -189,6 +189,7 @@ static __noinline void feed_idle(u64 dsq)
 			break;
 		cpu = take_idle(shared, p);
 		if (cpu >= 0) {
+			count(BATON_CNT_FED);
 			if (!scx_bpf_dsq_move(&it, p, SCX_DSQ_LOCAL_ON | cpu, 0))
 				idle_give_back(shared, cpu);
 		} else if (is_left_alone(p)) {
@@ -258,8 +259,9 @@ static __always_inline void judge_silence(struct baton_shared *shared, u64 now)
 {
 	u64 alive_ns = *(volatile u64 *)&shared->alive_ns;
 
-	if (!shared->silent && !*(volatile u32 *)&shared->asleep && now > alive_ns &&
-	    now - alive_ns > config.rescue_after_ns) {
+	if (options.mode == BATON_MODE_DECIDE && !shared->silent &&
+	    !*(volatile u32 *)&shared->asleep && now > alive_ns &&
+	    now - alive_ns > options.rescue_after_ns) {
 		shared->silent_since_ns = now;
 		shared->silent = 1;
 	}

@@ -15,6 +15,9 @@
 
 const volatile struct baton_config config SEC(".rodata.config");
 
+/* Written by the process before it attaches, and when another policy takes over. */
+struct baton_options options SEC(".data.options");
+
 struct task_ctx {
 	u64 seq;	     /* counts enqueues */
 	u64 enqueued_ns;     /* since when it waits; 0 while it does not */
@@ -25,13 +28,17 @@ struct task_ctx {
 	u64 stopped_ns;	     /* when it left its CPU */
 	u64 key;
 	s64 key_offset;
+	u64 slice_ns;	  /* hinted; 0: the options' */
+	u64 published_ns; /* HINT: when the process last heard of it */
+	u32 announced;	  /* to the policy of this generation; 0: to none */
 	u32 waker;
-	u8 sync;      /* the wakeup was synchronous */
-	u8 slept;     /* it slept since it last ran */
-	u8 fresh;     /* created, not enqueued yet */
-	u8 counted;   /* in shared.waiting */
-	u8 announced; /* the process knows it */
-	u8 changed;   /* weight, affinity or cgroup changed since */
+	u32 hint_cpu;	   /* one more than the preferred CPU; 0: none */
+	u8 hinted_preempt; /* it may preempt when woken */
+	u8 sync;	   /* the wakeup was synchronous */
+	u8 slept;	   /* it slept since it last ran */
+	u8 fresh;	   /* created, not enqueued yet */
+	u8 counted;	   /* in shared.waiting */
+	u8 changed;	   /* weight, affinity or cgroup changed since */
 	u8 yielded;
 	u8 keyed; /* `key` is of the policy's kind: comparable */
 	u8 stop_reason;
@@ -171,8 +178,6 @@ static __always_inline u32 bucket_of(u64 value)
 
 static __always_inline u64 clamp_slice(u64 slice_ns)
 {
-	if (!slice_ns)
-		slice_ns = config.slice_ns;
 	if (slice_ns < BATON_SLICE_MIN_NS)
 		return BATON_SLICE_MIN_NS;
 	if (slice_ns > BATON_SLICE_MAX_NS)
@@ -180,9 +185,33 @@ static __always_inline u64 clamp_slice(u64 slice_ns)
 	return slice_ns;
 }
 
+/* As SliceRule::slice_ns in the policy crate; `slice_ns` of 0 is the options'. */
+static __always_inline u64 slice_of(struct baton_shared *shared, u64 slice_ns)
+{
+	u64 waiting = *(volatile u32 *)&shared->waiting;
+	u64 cpus = *(volatile u32 *)&shared->cpus_online;
+
+	if (slice_ns)
+		return clamp_slice(slice_ns);
+	slice_ns = options.slice_ns;
+	if (options.slice_rule == BATON_SLICE_WAITING)
+		slice_ns /= waiting + 1;
+	else if (options.slice_rule == BATON_SLICE_WAITING_PER_CPU && cpus && waiting >= cpus)
+		slice_ns /= waiting / cpus + 1;
+	if (slice_ns < options.slice_min_ns)
+		slice_ns = options.slice_min_ns;
+	return clamp_slice(slice_ns);
+}
+
 static __always_inline bool key_before(u64 a, u64 b)
 {
 	return (s64)(a - b) < 0;
+}
+
+/* Whether keys by the rule compare with those of the policy. */
+static __always_inline bool rule_compares(void)
+{
+	return options.sync_fast_path || options.mode == BATON_MODE_HINT;
 }
 
 /* The same arithmetic as KeyRule::key in the policy crate. */
@@ -190,13 +219,25 @@ static __always_inline u64 rule_key(const struct task_ctx *tctx, u32 weight, u64
 {
 	u64 burst = tctx->burst_ns;
 
-	if (config.key_rule == BATON_KEY_DEADLINE) {
+	if (options.key_rule == BATON_KEY_DEADLINE) {
 		burst = burst * 100 / (weight ? weight : 1);
-		if (burst > config.burst_max_ns)
-			burst = config.burst_max_ns;
+		if (burst > options.burst_max_ns)
+			burst = options.burst_max_ns;
 		now += burst;
 	}
 	return now + tctx->key_offset;
+}
+
+/* What another policy said of a task before this one took over. */
+static __always_inline void forget_hints(struct baton_shared *shared, struct task_ctx *tctx)
+{
+	if (tctx->announced == shared->generation)
+		return;
+	tctx->key_offset = 0;
+	tctx->slice_ns = 0;
+	tctx->hint_cpu = 0;
+	tctx->hinted_preempt = 0;
+	tctx->published_ns = 0;
 }
 
 /*

@@ -19,14 +19,18 @@ const __u64 baton_layout[64] = {
 	offsetof(struct baton_command, result),
 	sizeof(struct baton_batch),
 	sizeof(struct baton_config),
-	offsetof(struct baton_config, key_rule),
-	offsetof(struct baton_config, cpus),
+	sizeof(struct baton_options),
+	offsetof(struct baton_options, hint_interval_ns),
+	offsetof(struct baton_options, mode),
+	offsetof(struct baton_options, sync_fast_path),
+	offsetof(struct baton_config, online),
 	offsetof(struct baton_config, llc_mask),
 	offsetof(struct baton_config, cpu_llc),
 	sizeof(struct baton_shared),
 	offsetof(struct baton_shared, silent),
 	offsetof(struct baton_shared, exit_code),
 	offsetof(struct baton_shared, lost),
+	offsetof(struct baton_shared, generation),
 	offsetof(struct baton_shared, idle),
 	offsetof(struct baton_shared, online),
 	offsetof(struct baton_shared, exit_msg),
@@ -37,4 +41,4 @@ const __u64 baton_layout[64] = {
 	BATON_CNT_NR,
 };
 
-const __u64 baton_layout_len = 31;
+const __u64 baton_layout_len = 35;

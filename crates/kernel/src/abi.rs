@@ -2,6 +2,8 @@
 //! A test compares both layouts.
 #![allow(missing_docs)]
 
+/// Of the layouts and of what the relay understands.
+pub const VERSION: u32 = 1;
 pub const MAX_CPUS: usize = 1024;
 pub const MASK_WORDS: usize = MAX_CPUS / 64;
 pub const MAX_LLCS: usize = 64;
@@ -37,15 +39,23 @@ pub const CMD_READY: u32 = 1;
 pub const CMD_CPU: u32 = 2;
 pub const CMD_HOLD: u32 = 3;
 pub const CMD_PROBE: u32 = 4;
+pub const CMD_HINT: u32 = 5;
 pub const CMDF_PREEMPT: u32 = 1 << 0;
+pub const NO_CPU: u32 = u32::MAX;
 
 pub const RES_DONE: u32 = 1;
 pub const RES_GONE: u32 = 3;
 pub const RES_RETRY: u32 = 5;
 
-pub const KEY_NONE: u32 = 0;
 pub const KEY_ENQUEUE_TIME: u32 = 1;
 pub const KEY_DEADLINE: u32 = 2;
+
+pub const SLICE_WHOLE: u32 = 0;
+pub const SLICE_WAITING: u32 = 1;
+pub const SLICE_WAITING_PER_CPU: u32 = 2;
+
+pub const MODE_DECIDE: u32 = 0;
+pub const MODE_HINT: u32 = 1;
 
 pub const WANT_DECIDED: u32 = 1 << 0;
 pub const WANT_RUNNING: u32 = 1 << 1;
@@ -118,21 +128,31 @@ pub struct Batch {
     pub commands: [Command; BATCH_MAX],
 }
 
-/// `struct baton_config`
+/// `struct baton_options`
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
+pub struct Options {
     pub slice_ns: u64,
+    pub slice_min_ns: u64,
     pub rescue_after_ns: u64,
     pub rescue_slice_ns: u64,
     pub starve_after_ns: u64,
     pub preempt_min_burst_ns: u64,
     pub preempt_min_lead_ns: u64,
     pub burst_max_ns: u64,
+    pub hint_interval_ns: u64,
+    pub mode: u32,
     pub key_rule: u32,
+    pub slice_rule: u32,
     pub wants: u32,
     pub idle_fast_path: u32,
-    pub tgid: u32,
+    pub sync_fast_path: u32,
+}
+
+/// `struct baton_config`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
     pub cpus: u32,
     pub words: u32,
     pub llcs: u32,
@@ -140,6 +160,19 @@ pub struct Config {
     pub online: [u64; MASK_WORDS],
     pub llc_mask: [[u64; MASK_WORDS]; MAX_LLCS],
     pub cpu_llc: [u8; MAX_CPUS],
+}
+
+/// A structure without padding of the compiler's: all its bytes have values.
+pub trait Plain {}
+impl Plain for Config {}
+impl Plain for Options {}
+
+/// The bytes of a structure of the relay's.
+#[allow(unsafe_code)]
+#[must_use]
+pub fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: repr(C), padded by hand: every byte is initialised.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
 }
 
 /// `struct baton_shared`
@@ -159,6 +192,8 @@ pub struct Shared {
     pub silent_since_ns: u64,
     pub timer_ns: u64,
     pub offline: u32,
+    pub cpus_online: u32,
+    pub generation: u32,
     pub pad2: u32,
     pub idle: [u64; MASK_WORDS],
     pub online: [u64; MASK_WORDS],
@@ -167,7 +202,7 @@ pub struct Shared {
 }
 
 /// Names of the counters, in the order of `enum baton_counter`.
-pub const COUNTERS: [&str; 22] = [
+pub const COUNTERS: [&str; 26] = [
     "events",
     "lost",
     "enqueues",
@@ -190,6 +225,10 @@ pub const COUNTERS: [&str; 22] = [
     "process_wakeups",
     "dry",
     "cut",
+    "hinted",
+    "hints",
+    "fed",
+    "taken_over",
 ];
 
 /// `struct baton_stats`
@@ -236,14 +275,18 @@ mod tests {
             offset_of!(Command, result),
             size_of::<Batch>(),
             size_of::<Config>(),
-            offset_of!(Config, key_rule),
-            offset_of!(Config, cpus),
+            size_of::<Options>(),
+            offset_of!(Options, hint_interval_ns),
+            offset_of!(Options, mode),
+            offset_of!(Options, sync_fast_path),
+            offset_of!(Config, online),
             offset_of!(Config, llc_mask),
             offset_of!(Config, cpu_llc),
             size_of::<Shared>(),
             offset_of!(Shared, silent),
             offset_of!(Shared, exit_code),
             offset_of!(Shared, lost),
+            offset_of!(Shared, generation),
             offset_of!(Shared, idle),
             offset_of!(Shared, online),
             offset_of!(Shared, exit_msg),

@@ -1,11 +1,14 @@
 //! Between the relay's records and the policy's types. Pure.
 
 use baton_policy::{
-    CpuSet, Decision, Enqueue, EnqueueReason, Event, EventKind, Interests, KeyRule, Machine,
-    Options, Placement, StopReason, TaskInfo, TaskKey, TaskName,
+    CpuSet, Decision, Enqueue, EnqueueReason, Event, EventKind, Interests, KeyRule, Machine, Mode,
+    Options, Placement, SliceRule, StopReason, TaskInfo, TaskKey, TaskName,
 };
 
 use crate::abi;
+
+/// A policy that gives hints hears of each task this often at most.
+const HINT_INTERVAL_NS: u64 = 4_000_000;
 
 /// An event without a payload; `None` for a kind that this version does not know.
 pub fn event(raw: &abi::Event) -> Option<Event> {
@@ -115,15 +118,19 @@ pub fn command(decision: &Decision) -> abi::Command {
             command.kind = abi::CMD_HOLD;
             command.lease_ns = lease_ns;
         }
+        Placement::Hint { cpu } => {
+            command.kind = abi::CMD_HINT;
+            command.cpu = cpu.unwrap_or(abi::NO_CPU);
+        }
     }
     command
 }
 
-/// The relay's configuration for a policy's options on a machine.
+/// What the relay is told of a machine.
 ///
 /// # Errors
 /// A machine that is larger than the relay's bounds.
-pub fn config(options: &Options, machine: &Machine, tgid: u32) -> Result<abi::Config, String> {
+pub fn config(machine: &Machine) -> Result<abi::Config, String> {
     let (cpus, llcs) = (machine.cpus.len(), machine.llc_count());
     if cpus == 0 || cpus > abi::MAX_CPUS || llcs > abi::MAX_LLCS {
         return Err(format!(
@@ -133,24 +140,7 @@ pub fn config(options: &Options, machine: &Machine, tgid: u32) -> Result<abi::Co
             abi::MAX_LLCS
         ));
     }
-    let (key_rule, burst_max_ns) = match options.sync_fast_path {
-        None => (abi::KEY_NONE, 0),
-        Some(KeyRule::EnqueueTime) => (abi::KEY_ENQUEUE_TIME, 0),
-        Some(KeyRule::Deadline { burst_max_ns }) => (abi::KEY_DEADLINE, burst_max_ns),
-    };
-    let options = options.clamped();
     let mut config = abi::Config {
-        slice_ns: options.slice_ns,
-        rescue_after_ns: options.rescue_after_ns,
-        rescue_slice_ns: options.rescue_slice_ns,
-        starve_after_ns: options.starve_after_ns,
-        preempt_min_burst_ns: options.preemption.min_burst_ns,
-        preempt_min_lead_ns: options.preemption.min_lead_ns,
-        burst_max_ns,
-        key_rule,
-        wants: wants(&options.interests),
-        idle_fast_path: u32::from(options.idle_fast_path),
-        tgid,
         cpus: cpus as u32,
         words: cpus.div_ceil(64) as u32,
         llcs: llcs as u32,
@@ -166,6 +156,40 @@ pub fn config(options: &Options, machine: &Machine, tgid: u32) -> Result<abi::Co
         config.cpu_llc[cpu.id as usize] = cpu.llc as u8;
     }
     Ok(config)
+}
+
+/// What the relay is told of a policy.
+#[must_use]
+pub fn options(options: &Options) -> abi::Options {
+    let options = options.clamped();
+    let (key_rule, burst_max_ns) = match options.key_rule {
+        KeyRule::EnqueueTime => (abi::KEY_ENQUEUE_TIME, 0),
+        KeyRule::Deadline { burst_max_ns } => (abi::KEY_DEADLINE, burst_max_ns),
+    };
+    abi::Options {
+        slice_ns: options.slice_ns,
+        slice_min_ns: options.slice_min_ns,
+        rescue_after_ns: options.rescue_after_ns,
+        rescue_slice_ns: options.rescue_slice_ns,
+        starve_after_ns: options.starve_after_ns,
+        preempt_min_burst_ns: options.preemption.min_burst_ns,
+        preempt_min_lead_ns: options.preemption.min_lead_ns,
+        burst_max_ns,
+        hint_interval_ns: HINT_INTERVAL_NS,
+        mode: match options.mode {
+            Mode::Decide => abi::MODE_DECIDE,
+            Mode::Hint => abi::MODE_HINT,
+        },
+        key_rule,
+        slice_rule: match options.slice_rule {
+            SliceRule::Whole => abi::SLICE_WHOLE,
+            SliceRule::Waiting => abi::SLICE_WAITING,
+            SliceRule::WaitingPerCpu => abi::SLICE_WAITING_PER_CPU,
+        },
+        wants: wants(&options.interests),
+        idle_fast_path: u32::from(options.idle_fast_path),
+        sync_fast_path: u32::from(options.sync_fast_path),
+    }
 }
 
 fn wants(interests: &Interests) -> u32 {
@@ -217,18 +241,21 @@ mod tests {
             rescue_after_ns: 0,
             ..Options::default()
         };
-        let config = config(&options, &Machine::uniform("m", 65), 1).unwrap();
-        assert_eq!(config.slice_ns, Options::SLICE_MIN_NS);
-        assert_eq!(
-            (config.rescue_after_ns, config.words, config.llcs),
-            (1_000_000, 2, 1)
-        );
+        let told = super::options(&options);
+        assert_eq!(told.slice_ns, Options::SLICE_MIN_NS);
+        assert_eq!(told.rescue_after_ns, 1_000_000);
+    }
+
+    #[test]
+    fn masks_of_a_machine() {
+        let config = config(&Machine::uniform("m", 65)).unwrap();
+        assert_eq!((config.words, config.llcs), (2, 1));
         assert_eq!(config.llc_mask[0][1], 1);
     }
 
     #[test]
     fn too_large_a_machine_is_refused() {
-        let error = config(&Options::default(), &Machine::uniform("m", 2000), 1).unwrap_err();
+        let error = config(&Machine::uniform("m", 2000)).unwrap_err();
         assert!(error.contains("2000 CPUs"), "{error}");
     }
 

@@ -8,15 +8,16 @@ use std::{
 
 use crate::{abi, shared::Batch};
 
-/// Runs a SYSCALL program; its answer, or the system's error number.
-pub fn run_program(program: i32, mut context: Option<u32>) -> Result<u32, i32> {
+/// Runs a SYSCALL program on a context, which may be empty; its answer, or the system's
+/// error number.
+pub fn run_program(program: i32, context: &mut [u8]) -> Result<u32, i32> {
     let mut options = libbpf_sys::bpf_test_run_opts {
         sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
         ..Default::default()
     };
-    if let Some(context) = &mut context {
-        options.ctx_in = std::ptr::from_mut(context).cast();
-        options.ctx_size_in = size_of::<u32>() as u32;
+    if !context.is_empty() {
+        options.ctx_in = context.as_mut_ptr().cast();
+        options.ctx_size_in = context.len() as u32;
     }
     // SAFETY: the options and the context live over the call.
     let answer = unsafe { libbpf_sys::bpf_prog_test_run_opts(program, &mut options) };
@@ -51,7 +52,8 @@ impl Decider {
     ) -> Result<(), i32> {
         for chunk in commands.chunks(abi::BATCH_MAX) {
             self.batch.commands()[..chunk.len()].copy_from_slice(chunk);
-            run_program(self.program.as_raw_fd(), Some(chunk.len() as u32))?;
+            let mut count = (chunk.len() as u32).to_ne_bytes();
+            run_program(self.program.as_raw_fd(), &mut count)?;
             self.batch.commands()[..chunk.len()]
                 .iter()
                 .for_each(&mut results);

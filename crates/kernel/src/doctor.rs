@@ -89,11 +89,12 @@ fn relay_loads() -> Check {
         Ok(machine) => machine,
         Err(error) => return Check::new(name, false, error.to_string(), "see the error"),
     };
-    let config = match convert::config(&Options::default(), &machine, std::process::id()) {
+    let options = convert::options(&Options::default());
+    let config = match convert::config(&machine) {
         Ok(config) => config,
         Err(error) => return Check::new(name, false, error, "see the error"),
     };
-    match Open::new().and_then(|open| open.load(&config)) {
+    match Open::new().and_then(|open| open.load(&config, &options)) {
         Ok(_) => Check::new(name, true, "yes", ""),
         Err(error) => Check::new(name, false, error.to_string(), "see the error"),
     }

@@ -75,6 +75,12 @@ pub enum Error {
         /// How many are online.
         online: usize,
     },
+    /// No policy of Baton's runs here.
+    #[error("no policy runs on this machine: start one with `baton run`")]
+    NothingRuns,
+    /// The process that schedules did not do what it was asked for.
+    #[error("the running policy's process: {0}")]
+    Control(String),
     /// The policy refused its parameters.
     #[error(transparent)]
     Setup(#[from] baton_policy::SetupError),

@@ -20,6 +20,13 @@ pub enum ExitReason {
         /// The kernel's message.
         message: String,
     },
+    /// Another process took over; the relay goes on.
+    Switched {
+        /// Its policy.
+        policy: String,
+        /// Its process.
+        pid: u32,
+    },
     /// Somebody else asked the kernel to detach it (SysRq-S, or an operation).
     Detached {
         /// The kernel's word for it.
@@ -58,6 +65,9 @@ impl fmt::Display for ExitReason {
             }
             Self::Ejected { reason, message } => {
                 write!(f, "ejected by the kernel: {reason}: {message}")
+            }
+            Self::Switched { policy, pid } => {
+                write!(f, "{policy} took over (process {pid})")
             }
             Self::Detached { reason } => write!(f, "detached by the kernel: {reason}"),
         }

@@ -12,6 +12,7 @@
 //! - [`arena`], [`realtime`]: memory and priority of the scheduling thread;
 //! - [`process`]: the scheduling thread, and the plain loop beneath it;
 //! - [`record`]: the log for replay;
+//! - [`control`], [`takeover`]: the socket of a running policy, and who asks there;
 //! - [`run`]: all of it together.
 //!
 //! Most programs call [`run`]. One that would rather drive the loop itself does so
@@ -26,8 +27,8 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let machine = baton_machine::read_sys(Path::new("/sys"))?;
-//! let config = convert::config(&Options::default(), &machine, std::process::id())?;
-//! let loaded = Open::new()?.load(&config)?;
+//! let options = convert::options(&Options::default());
+//! let loaded = Open::new()?.load(&convert::config(&machine)?, &options)?;
 //! let shared = Arc::new(loaded.shared()?);
 //! let mut relay = RelayBackend::new(loaded.channel()?, Arc::clone(&shared), machine.online());
 //! let bell = Bell::new()?;
@@ -50,26 +51,30 @@
 
 pub mod abi;
 pub mod arena;
+pub mod control;
 pub mod convert;
 pub mod decide;
 mod doctor;
 mod error;
 pub mod exit;
+mod handles;
 pub mod process;
 pub mod realtime;
 pub mod record;
 pub mod relay;
 pub mod ring;
 mod run;
+mod scheduler;
 pub mod shared;
 mod signals;
 pub mod stats;
+pub mod takeover;
 
 pub use doctor::{Check, doctor};
 pub use error::Error;
 pub use exit::ExitReason;
 pub use process::ProcessStats;
-pub use run::{EXIT_STUCK, RunConfig, RunReport, run};
+pub use run::{EXIT_STUCK, RunConfig, RunReport, Takeover, run};
 pub use stats::{Stats, Summary};
 
 /// Makes the arena the program's allocator, so that the scheduling thread never

@@ -7,11 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use baton_policy::{
-    Backend, CpuSet, Decision, Driver, DriverStats, Event, EventKind, Policy, TaskKey,
+    Backend, CpuSet, Decision, Driver, DriverStats, Event, EventKind, Mode, Policy, TaskKey,
 };
 
 use crate::{
@@ -34,6 +35,11 @@ const NAP_AFTER_NS: u64 = 100_000_000;
 const NAP: Duration = Duration::from_micros(250);
 /// Longest sleep; only bounds how late the thread notices what no event tells.
 const SLEEP: Duration = Duration::from_millis(100);
+/// How often a policy that gives hints looks at what happened; twice as long after each
+/// look in vain, up to [`SLEEP`].
+const HINT_PERIOD: Duration = Duration::from_millis(20);
+/// How often one who waits for a pause looks.
+const PAUSE_LOOK: Duration = Duration::from_micros(200);
 const RETRY_ROOM: usize = 1024;
 const NARROW_ROOM: usize = 4096;
 
@@ -46,6 +52,62 @@ pub struct Watch {
     pub bell: Bell,
     /// When the policy was last entered; 0 while it is not running.
     pub entered_ns: AtomicU64,
+    /// Asks the scheduling thread to leave the relay alone.
+    pause: AtomicBool,
+    /// Set while it does.
+    paused: AtomicBool,
+    /// When the first batch was carried out; 0 before.
+    first_batch_ns: AtomicU64,
+}
+
+impl Watch {
+    /// Of a thread that is to run.
+    #[must_use]
+    pub fn new(bell: Bell) -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            bell,
+            entered_ns: AtomicU64::new(0),
+            pause: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            first_batch_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// When the thread had carried out its first decisions, or seen that there are none;
+    /// waits for that, a second at most.
+    #[must_use]
+    pub fn await_first_batch(&self) -> u64 {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        loop {
+            let first_ns = self.first_batch_ns.load(Ordering::Acquire);
+            if first_ns != 0 || Instant::now() > deadline {
+                return first_ns;
+            }
+            thread::sleep(PAUSE_LOOK);
+        }
+    }
+
+    /// Has the scheduling thread leave the relay alone; whether it does within
+    /// `patience`.
+    pub fn pause(&self, patience: Duration) -> bool {
+        self.pause.store(true, Ordering::Release);
+        self.bell.ring();
+        let deadline = Instant::now() + patience;
+        while !self.paused.load(Ordering::Acquire) {
+            if Instant::now() > deadline {
+                return false;
+            }
+            thread::sleep(PAUSE_LOOK);
+        }
+        true
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.pause.store(false, Ordering::Release);
+        self.bell.ring();
+    }
 }
 
 /// What the scheduling thread tells at its end.
@@ -284,15 +346,34 @@ impl<P: Policy> Process<P> {
     pub fn run(mut self) -> ProcessStats {
         // The first look at the clock maps the kernel's page for it.
         let mut awake_since = now_ns();
+        let mut period = HINT_PERIOD;
+        let mut is_first = true;
         let faults = page_faults();
         while !self.watch.stop.load(Ordering::Relaxed) && !self.backend.shared.exited() {
+            if self.watch.pause.load(Ordering::Acquire) {
+                self.rest();
+                awake_since = now_ns();
+            }
             let now = now_ns();
             self.backend.shared.set_alive(now);
             let worked = self.batch(now);
             if self.backend.complete().is_err() {
                 break;
             }
-            if !worked && !self.spins {
+            if is_first {
+                self.watch.first_batch_ns.store(now_ns(), Ordering::Release);
+                is_first = false;
+            }
+            if self.driver.options().mode == Mode::Hint {
+                // Nobody waits for it, and nobody wakes it.
+                period = if worked {
+                    HINT_PERIOD
+                } else {
+                    SLEEP.min(period * 2)
+                };
+                self.watch.bell.wait(-1, period);
+                awake_since = now_ns();
+            } else if !worked && !self.spins {
                 self.backend.sleep(&self.watch.bell);
                 awake_since = now_ns();
             } else if now - awake_since > NAP_AFTER_NS {
@@ -310,6 +391,16 @@ impl<P: Policy> Process<P> {
             faults_minor: after.0 - faults.0,
             faults_major: after.1 - faults.1,
         }
+    }
+
+    /// Leaves the relay to somebody else until told otherwise.
+    fn rest(&mut self) {
+        self.backend.retries.clear();
+        self.watch.paused.store(true, Ordering::Release);
+        while self.watch.pause.load(Ordering::Acquire) && !self.watch.stop.load(Ordering::Relaxed) {
+            self.watch.bell.wait(-1, SLEEP);
+        }
+        self.watch.paused.store(false, Ordering::Release);
     }
 
     /// Gives waiting events to the policy and takes its decisions; whether there

@@ -13,6 +13,8 @@ use crate::Error;
 /// SCHED_FIFO priority of the scheduling thread: above ordinary real-time work,
 /// below the kernel's migration and watchdog threads.
 const PRIORITY: i32 = 50;
+/// Of a thread that hands a relay over.
+const HANDOVER_PRIORITY: i32 = 49;
 /// CPU time after which a thread that never sleeps is ended.
 const LOOP_LIMIT: Duration = Duration::from_millis(500);
 
@@ -30,16 +32,38 @@ static ARMED: AtomicU32 = AtomicU32::new(0);
 /// # Errors
 /// When the system refuses.
 pub fn enter_fifo() -> Result<(), Error> {
-    let param = libc::sched_param {
-        sched_priority: PRIORITY,
-    };
-    // SAFETY: a valid parameter; 0 is the calling thread.
-    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &param) } != 0 {
-        return Err(Error::system(
+    if set_class(libc::SCHED_FIFO, PRIORITY) {
+        Ok(())
+    } else {
+        Err(Error::system(
             "cannot make the scheduling thread SCHED_FIFO (needs root)",
-        ));
+        ))
     }
-    Ok(())
+}
+
+/// The calling thread is SCHED_FIFO while this lives, if the system permits.
+#[derive(Debug)]
+pub struct Urgent(());
+
+impl Urgent {
+    /// From now on.
+    #[must_use]
+    pub fn now() -> Self {
+        set_class(libc::SCHED_FIFO, HANDOVER_PRIORITY);
+        Self(())
+    }
+}
+
+impl Drop for Urgent {
+    fn drop(&mut self) {
+        set_class(libc::SCHED_OTHER, 0);
+    }
+}
+
+fn set_class(class: libc::c_int, sched_priority: i32) -> bool {
+    let param = libc::sched_param { sched_priority };
+    // SAFETY: a valid parameter; 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, class, &param) == 0 }
 }
 
 /// Locks all memory of the process, now and later.
@@ -198,8 +222,15 @@ impl Bell {
             tv_sec: timeout.as_secs() as libc::time_t,
             tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
         };
-        // SAFETY: two live entries; an interrupted wait is as good as a wakeup.
-        unsafe { libc::ppoll(entries.as_mut_ptr(), 2, &timeout, std::ptr::null()) };
+        let mut rung = 0_u64;
+        // SAFETY: two live entries, and room for the eight bytes of a count; an
+        // interrupted wait is as good as a wakeup.
+        unsafe {
+            libc::ppoll(entries.as_mut_ptr(), 2, &timeout, std::ptr::null());
+            if entries[0].revents & libc::POLLIN != 0 {
+                libc::read(self.0, (&raw mut rung).cast(), 8);
+            }
+        }
     }
 }
 

@@ -4,17 +4,17 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     sync::Mutex,
 };
 
-use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel};
+use libbpf_rs::{Link, Map, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel};
 
 use crate::{
     Error, abi,
-    decide::{Decider, run_program},
+    decide::Decider,
     exit::ExitReason,
-    realtime,
+    handles::{self, Handles},
     ring::Ring,
     shared::{Batch, Shared},
     stats::Stats,
@@ -147,15 +147,21 @@ impl Open {
         self
     }
 
-    /// Fixes the configuration and loads the relay into the kernel.
+    /// Tells the relay the machine and what the policy asks for, and loads it into the
+    /// kernel.
     ///
     /// # Errors
     /// When the kernel refuses it; the message ends with the verifier's last words.
-    pub fn load(mut self, config: &abi::Config) -> Result<Loaded, Error> {
+    pub fn load(mut self, config: &abi::Config, options: &abi::Options) -> Result<Loaded, Error> {
         for mut map in self.object.maps_mut() {
             let name = map.name().to_os_string();
-            if name == OsStr::new(".rodata.config") {
-                map.set_initial_value(config.as_bytes())
+            let value = match name.to_str() {
+                Some(".rodata.config") => abi::bytes_of(config),
+                Some(".data.options") => abi::bytes_of(options),
+                _ => &[],
+            };
+            if !value.is_empty() {
+                map.set_initial_value(value)
                     .map_err(|source| load_error("configuring it", source))?;
             } else if name == OsStr::new("events") {
                 map.set_max_entries(self.ring_bytes)
@@ -186,22 +192,20 @@ impl Loaded {
     /// # Errors
     /// When the kernel refuses a mapping.
     pub fn channel(&self) -> Result<Channel, Error> {
-        let map = |name: &str| {
-            let map = self
-                .object
-                .maps()
-                .find(|map| map.name() == OsStr::new(name));
-            map.expect("the relay has the map")
-        };
         let mapping = |source| Error::System {
             what: "cannot map the relay's memory",
             source,
         };
-        let events = map("events");
+        let events = self.map("events");
         let ring = Ring::map(events.as_fd(), self.ring_bytes as usize).map_err(mapping)?;
         let ring_fd = events.as_fd().try_clone_to_owned().map_err(mapping)?;
-        let batch = Batch::map(map("batch_map").as_fd()).map_err(mapping)?;
-        let decide = self.program("relay_decide").map_err(mapping)?;
+        let batch = Batch::map(self.map("batch_map").as_fd()).map_err(mapping)?;
+        let program = self
+            .object
+            .progs()
+            .find(|program| program.name() == "relay_decide");
+        let program = program.expect("the relay has the program");
+        let decide = program.as_fd().try_clone_to_owned().map_err(mapping)?;
         Ok(Channel {
             ring,
             ring_fd,
@@ -214,25 +218,15 @@ impl Loaded {
     /// # Errors
     /// When the kernel refuses the mapping.
     pub fn shared(&self) -> Result<Shared, Error> {
-        let map = self
-            .object
-            .maps()
-            .find(|map| map.name() == OsStr::new("shared_map"));
-        Shared::map(map.expect("the relay has the map").as_fd()).map_err(|source| Error::System {
+        Shared::map(self.map("shared_map").as_fd()).map_err(|source| Error::System {
             what: "cannot map the relay's memory",
             source,
         })
     }
 
-    fn program(&self, name: &str) -> std::io::Result<OwnedFd> {
-        let program = self
-            .object
-            .progs()
-            .find(|program| program.name() == OsStr::new(name));
-        program
-            .expect("the relay has the program")
-            .as_fd()
-            .try_clone_to_owned()
+    fn map(&self, name: &str) -> Map<'_> {
+        let map = self.object.maps().find(|map| map.name() == name);
+        map.expect("the relay has the map")
     }
 
     /// Starts scheduling: the timer first, which is to see every task.
@@ -240,33 +234,34 @@ impl Loaded {
     /// # Errors
     /// When the kernel refuses the scheduler.
     pub fn attach(self) -> Result<Attached, Error> {
-        let start = self.program("relay_start");
-        let start = start.map_err(|source| Error::System {
-            what: "no relay_start",
-            source,
-        })?;
-        let answer = realtime::on_lowest_cpu(|| run_program(start.as_raw_fd(), None));
-        if answer != Ok(0) {
-            return Err(Error::System {
-                what: "cannot start the relay's timer",
-                source: std::io::Error::from_raw_os_error(answer.err().unwrap_or(libc::EINVAL)),
-            });
-        }
-        let Self { mut object, .. } = self;
+        let Self {
+            mut object,
+            ring_bytes,
+        } = self;
+        start_timer(&object)?;
         let link = {
-            let ops = object
-                .maps_mut()
-                .find(|map| map.name() == OsStr::new("relay_ops"));
+            let ops = object.maps_mut().find(|map| map.name() == "relay_ops");
             let mut ops = ops.expect("the relay has its operations");
             ops.attach_struct_ops()
                 .map_err(|source| load_error("attaching it", source))?
         };
+        let handles = Handles::of(&link, &object, ring_bytes).map_err(|source| Error::System {
+            what: "cannot keep the relay's descriptors",
+            source,
+        })?;
         Ok(Attached {
-            link,
-            object,
-            start,
+            handles,
+            loaded: Some((link, object)),
         })
     }
+}
+
+fn start_timer(object: &Object) -> Result<(), Error> {
+    let start = object
+        .progs()
+        .find(|program| program.name() == "relay_start");
+    let start = start.expect("the relay has the program");
+    handles::start_timer(start.as_fd())
 }
 
 /// What the scheduling thread holds of a loaded relay.
@@ -280,51 +275,50 @@ pub struct Channel {
     pub decider: Decider,
 }
 
-/// The relay, scheduling. Dropping it gives the machine back.
+/// The relay, scheduling. Dropping the last of these gives the machine back.
 #[derive(Debug)]
 pub struct Attached {
-    // Before the object: the link goes first.
-    link: Link,
-    object: Object,
-    start: OwnedFd,
+    handles: Handles,
+    /// In the process that loaded it. The link goes first.
+    loaded: Option<(Link, Object)>,
 }
 
 impl Attached {
+    /// A relay that another process loaded.
+    pub(crate) const fn taken_over(handles: Handles) -> Self {
+        Self {
+            handles,
+            loaded: None,
+        }
+    }
+
+    pub(crate) const fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
     /// Arms the relay's timer again, should the kernel have lost it.
     pub fn rearm_timer(&self) {
-        let _ = realtime::on_lowest_cpu(|| run_program(self.start.as_raw_fd(), None));
+        let _ = self.handles.start_timer();
     }
 
     /// The counters now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        read_stats(&self.object)
+        self.handles.stats()
     }
 
     /// Detaches and tells the last counters, and the kernel's reason if it
-    /// detached the relay before.
+    /// detached the relay before. If another process holds the relay too, it goes on.
     #[must_use]
     pub fn detach(self, shared: &Shared) -> (Stats, Option<ExitReason>) {
-        let Self { link, object, .. } = self;
         let ejected = shared.exited().then(|| {
             let (kind, _, reason, message) = shared.exit();
             ExitReason::from_kernel(kind, reason, message)
         });
-        drop(link);
-        (read_stats(&object), ejected)
+        let Self { handles, loaded } = self;
+        drop(loaded);
+        (handles.close(), ejected)
     }
-}
-
-fn read_stats(object: &Object) -> Stats {
-    let map = object
-        .maps()
-        .find(|map| map.name() == OsStr::new("stats_map"));
-    let values = map.and_then(|map| {
-        map.lookup_percpu(&0_u32.to_ne_bytes(), libbpf_rs::MapFlags::ANY)
-            .ok()
-            .flatten()
-    });
-    Stats::sum(values.unwrap_or_default().iter().map(Vec::as_slice))
 }
 
 #[allow(unsafe_code)]

@@ -69,6 +69,11 @@ impl Ring {
         unsafe { self.producer.as_ref() }.load(Ordering::SeqCst) == self.read
     }
 
+    /// Passes over all that was published.
+    pub fn skip(&mut self) {
+        while self.next(|_| ()).is_some() {}
+    }
+
     /// Gives the next published record to `take` and frees its room.
     /// `None` when there is none, or the next is still being written.
     pub fn next<T>(&mut self, mut take: impl FnMut(&[u8]) -> T) -> Option<T> {

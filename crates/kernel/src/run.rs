@@ -4,31 +4,29 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use baton_policy::{Driver, Machine, Options, Policy, Setup, log};
+use baton_policy::{Machine, Mode, Policy, log};
 use rtrb::Producer;
 use serde::Serialize;
 
 use crate::{
-    Error, arena,
-    arena::ArenaUse,
+    Error,
+    arena::{self, ArenaUse},
+    control::{self, Request, Served, Server, Successor},
     convert,
     exit::ExitReason,
-    process::{Process, ProcessStats, RelayBackend, Watch},
-    realtime::{self, Bell},
-    record::{LogWriter, Recorder},
-    relay::{Attached, Channel, Loaded, Open, kernel_release},
+    process::ProcessStats,
+    realtime::{self, Urgent},
+    record::LogWriter,
+    relay::{Attached, Open, kernel_release},
+    scheduler::{Scheduler, Start},
     shared::Shared,
     signals::Signals,
     stats::Stats,
+    takeover::Running,
 };
 
 const WATCH_PERIOD: Duration = Duration::from_millis(100);
@@ -36,7 +34,6 @@ const WATCH_PERIOD: Duration = Duration::from_millis(100);
 const STUCK_PERIODS: u32 = 20;
 /// The relay's timer fires every 20 ms at least.
 const TIMER_LATE_NS: u64 = 200_000_000;
-const STACK_BYTES: usize = 1 << 20;
 
 /// Exit code of a process whose policy never came back.
 pub const EXIT_STUCK: i32 = 71;
@@ -46,6 +43,8 @@ pub const EXIT_STUCK: i32 = 71;
 pub struct RunConfig {
     /// Seed of the policy's randomness.
     pub seed: u64,
+    /// How the policy acts.
+    pub mode: Mode,
     /// The policy's parameters, names and values.
     pub params: Vec<(String, String)>,
     /// How long; without, until a signal comes.
@@ -54,6 +53,8 @@ pub struct RunConfig {
     pub log: Option<PathBuf>,
     /// The machine; without, what `/sys` tells.
     pub machine: Option<Machine>,
+    /// Whether to take over from the policy that runs, instead of loading a relay.
+    pub takeover: bool,
     /// Bytes of the ring of events; without, 4 MiB, some 40,000 events.
     pub ring_bytes: Option<u32>,
     /// A CPU of the scheduling thread's own, on which it spins instead of sleeping: a
@@ -78,6 +79,8 @@ pub struct RunReport {
     pub process: ProcessStats,
     /// How often the relay's timer was late by more than 200 ms and armed again.
     pub timers_lost: u64,
+    /// From whom it took over, if it did.
+    pub takeover: Option<Takeover>,
     /// The scheduling thread's memory.
     pub arena: ArenaUse,
 }
@@ -98,34 +101,33 @@ impl fmt::Display for RunReport {
     }
 }
 
-/// What the scheduling thread gets once the relay is loaded.
-struct Start {
-    channel: Channel,
-    shared: Arc<Shared>,
-    recorder: Option<Producer<u8>>,
-}
-
-/// The scheduling thread, made but not scheduling.
-struct Scheduler {
-    options: Options,
-    start: SyncSender<Start>,
-    ready: Receiver<Result<(), Error>>,
-    watch: Arc<Watch>,
-    thread: JoinHandle<ProcessStats>,
+/// How another policy's process was taken over from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Takeover {
+    /// The policy that scheduled before.
+    pub from: String,
+    /// Time without a policy: from when the last one was told to pause to this one's first
+    /// decisions.
+    pub gap_ns: u64,
+    /// Tasks that waited for a decision then, and were told to this policy.
+    pub held: u64,
 }
 
 /// Schedules this machine by a policy until its time is over, SIGINT, SIGTERM or
-/// SIGHUP comes, or the kernel takes the machine back. `on_attached` is called
-/// when the policy is in charge.
+/// SIGHUP comes, another policy takes over, or the kernel takes the machine back.
+/// `on_attached` is called when the policy is in charge.
 ///
 /// # Errors
 /// What this machine lacks, a parameter that the policy does not have, a panic of
 /// the policy.
 pub fn run<P: Policy>(
     config: &RunConfig,
-    on_attached: &mut dyn FnMut(),
+    on_attached: &mut dyn FnMut(Option<&Takeover>),
 ) -> Result<RunReport, Error> {
-    let open = Open::new()?;
+    let open = match config.takeover {
+        true => None,
+        false => Some(Open::new()?),
+    };
     let machine = match &config.machine {
         Some(machine) => machine.clone(),
         None => baton_machine::read_sys(std::path::Path::new("/sys"))
@@ -136,22 +138,20 @@ pub fn run<P: Policy>(
     }
     let signals = Signals::take()?;
     let scheduler = Scheduler::spawn::<P>(config, &machine)?;
-    let relay_config = convert::config(&scheduler.options, &machine, std::process::id())
-        .map_err(Error::Machine)?;
-    let open = config.ring_bytes.into_iter().fold(open, Open::ring_bytes);
-    let loaded = open.load(&relay_config)?;
-    let shared = Arc::new(loaded.shared()?);
-    let writer = match &config.log {
-        Some(path) => Some(LogWriter::start(
-            path,
-            &header::<P>(config, machine, &scheduler),
-        )?),
-        None => None,
+    let (writer, recorder) = match &config.log {
+        Some(path) => {
+            let header = header::<P>(config, &machine, &scheduler);
+            let (writer, end) = LogWriter::start(path, &header)?;
+            (Some(writer), Some(end))
+        }
+        None => (None, None),
     };
-    let (writer, recorder) = writer.map_or((None, None), |(writer, end)| (Some(writer), Some(end)));
-
-    let attached = match scheduler.take_charge(loaded, &shared, recorder) {
-        Ok(attached) => attached,
+    let charge = match open {
+        Some(open) => Charge::load(open, config, &machine, &scheduler, recorder),
+        None => Charge::take_over::<P>(&scheduler, recorder),
+    };
+    let charge = match charge {
+        Ok(charge) => charge,
         Err(error) => {
             let stopped = scheduler.stop();
             let _ = writer.map(LogWriter::finish);
@@ -160,26 +160,133 @@ pub fn run<P: Policy>(
             return Err(error);
         }
     };
-    let began = Instant::now();
-    on_attached();
-    let (exit, timers_lost) = watch(config, &scheduler, &attached, &shared, &signals);
-    let wall_s = began.elapsed().as_secs_f64();
+    on_attached(charge.takeover.as_ref());
+    let report = in_charge::<P>(config, scheduler, charge, &signals);
+    writer.map(LogWriter::finish).transpose()?;
+    report
+}
 
-    let (stats, ejected) = attached.detach(&shared);
-    let process = scheduler.stop();
-    let written = writer.map(LogWriter::finish).transpose();
-    let process = process?;
-    written?;
+/// From the moment that the policy schedules until it no longer does.
+fn in_charge<P: Policy>(
+    config: &RunConfig,
+    scheduler: Scheduler,
+    charge: Charge,
+    signals: &Signals,
+) -> Result<RunReport, Error> {
+    let began = Instant::now();
+    let served = Arc::new(Served {
+        attached: charge.attached,
+        watch: Arc::clone(&scheduler.watch),
+        policy: P::NAME,
+        mode: config.mode.name(),
+        options: convert::options(&scheduler.options),
+        began,
+        successor: Mutex::new(None),
+    });
+    let server = match Server::open(Arc::clone(&served)) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            let path = control::socket_path();
+            eprintln!(
+                "warning: no control socket at {} ({error}): the policy runs, but cannot be asked \
+                 or switched; BATON_RUN names another directory",
+                path.display()
+            );
+            None
+        }
+    };
+    let (exit, timers_lost) = watch(config, &scheduler, &served, &charge.shared, signals);
+    let wall_s = began.elapsed().as_secs_f64();
+    drop(server);
+    let switched = matches!(exit, ExitReason::Switched { .. });
+    let served = Arc::into_inner(served).expect("the server was the only other owner");
+    let (stats, ejected) = served.attached.detach(&charge.shared);
+    let process = scheduler.stop()?;
     Ok(RunReport {
         policy: P::NAME.to_string(),
         kernel: kernel_release(),
-        exit: ejected.unwrap_or(exit),
+        exit: ejected.filter(|_| !switched).unwrap_or(exit),
         wall_s,
-        stats,
+        stats: stats.since(&charge.before),
         process,
         timers_lost,
+        takeover: charge.takeover,
         arena: arena::usage(),
     })
+}
+
+/// A relay that this process's policy serves.
+struct Charge {
+    attached: Attached,
+    shared: Arc<Shared>,
+    /// What was counted before.
+    before: Stats,
+    takeover: Option<Takeover>,
+}
+
+impl Charge {
+    /// Loads a relay, and hands it the machine.
+    fn load(
+        open: Open,
+        config: &RunConfig,
+        machine: &Machine,
+        scheduler: &Scheduler,
+        recorder: Option<Producer<u8>>,
+    ) -> Result<Self, Error> {
+        let relay_config = convert::config(machine).map_err(Error::Machine)?;
+        let open = config.ring_bytes.into_iter().fold(open, Open::ring_bytes);
+        let loaded = open.load(&relay_config, &convert::options(&scheduler.options))?;
+        let shared = Arc::new(loaded.shared()?);
+        scheduler.begin(Start {
+            channel: loaded.channel()?,
+            shared: Arc::clone(&shared),
+            recorder,
+        })?;
+        Ok(Self {
+            attached: loaded.attach()?,
+            shared,
+            before: Stats::default(),
+            takeover: None,
+        })
+    }
+
+    /// Takes the relay of the process that schedules now.
+    fn take_over<P: Policy>(
+        scheduler: &Scheduler,
+        recorder: Option<Producer<u8>>,
+    ) -> Result<Self, Error> {
+        let (mut running, handles, from) = Running::with_relay()?;
+        let shared = Arc::new(handles.shared()?);
+        let mut channel = handles.channel()?;
+        let before = handles.stats();
+        let _urgent = Urgent::now();
+        let paused_ns = realtime::now_ns();
+        running.ask(&Request::Pause)?;
+        // What was published for the last policy; all that still waits is told anew.
+        channel.ring.skip();
+        handles.switch_to(&convert::options(&scheduler.options))?;
+        let held = handles.stats().since(&before).counter("taken_over");
+        scheduler.begin(Start {
+            channel,
+            shared: Arc::clone(&shared),
+            recorder,
+        })?;
+        let decided_ns = scheduler.watch.await_first_batch();
+        running.ask(&Request::Taken {
+            policy: P::NAME.to_owned(),
+            pid: std::process::id(),
+        })?;
+        Ok(Self {
+            attached: Attached::taken_over(handles),
+            shared,
+            before,
+            takeover: Some(Takeover {
+                from,
+                gap_ns: decided_ns.saturating_sub(paused_ns),
+                held,
+            }),
+        })
+    }
 }
 
 /// The thread must leave a CPU to everybody else.
@@ -194,140 +301,23 @@ fn check_spin_cpu(cpu: u32, machine: &Machine) -> Result<(), Error> {
     })
 }
 
-fn header<P: Policy>(config: &RunConfig, machine: Machine, scheduler: &Scheduler) -> log::Header {
+fn header<P: Policy>(config: &RunConfig, machine: &Machine, scheduler: &Scheduler) -> log::Header {
     log::Header {
         policy: P::NAME.to_string(),
         params: config.params.clone(),
         seed: config.seed,
-        machine,
+        machine: machine.clone(),
         options: scheduler.options,
         kernel: kernel_release(),
         baton: env!("CARGO_PKG_VERSION").to_string(),
     }
 }
 
-impl Scheduler {
-    /// Starts the thread and makes the policy on it.
-    fn spawn<P: Policy>(config: &RunConfig, machine: &Machine) -> Result<Self, Error> {
-        let bell = Bell::new().map_err(|source| Error::System {
-            what: "cannot make an event descriptor",
-            source,
-        })?;
-        let watch = Arc::new(Watch {
-            stop: AtomicBool::new(false),
-            bell,
-            entered_ns: AtomicU64::new(0),
-        });
-        let (options_in, options) = sync_channel(1);
-        let (start, start_out) = sync_channel::<Start>(1);
-        let (ready_in, ready) = sync_channel(1);
-        let thread = {
-            let (watch, machine) = (Arc::clone(&watch), machine.clone());
-            let (seed, params) = (config.seed, config.params.clone());
-            let spin_cpu = config.spin_cpu;
-            thread::Builder::new()
-                .name("baton-sched".into())
-                .stack_size(STACK_BYTES)
-                .spawn(move || {
-                    let setup = Setup::with_params(&machine, seed, &params);
-                    let Ok(_arena) = enter_arena(&options_in) else {
-                        return ProcessStats::default();
-                    };
-                    let driver = Driver::<P>::new(&setup);
-                    let told = driver.as_ref().map(|driver| *driver.options());
-                    let told = told.map_err(|error| Error::Setup(error.clone()));
-                    let _ = options_in.send(told);
-                    let (Ok(driver), Ok(start)) = (driver, start_out.recv()) else {
-                        return ProcessStats::default();
-                    };
-                    let recorder = start.recorder.map(Recorder::new);
-                    let backend = RelayBackend::new(start.channel, start.shared, machine.online());
-                    let spins = spin_cpu.is_some();
-                    let process = Process::new(driver, backend, watch, recorder, spins);
-                    let real_time = realtime::lock_memory()
-                        .and_then(|()| spin_cpu.map_or(Ok(()), realtime::bind_to))
-                        .and_then(|()| realtime::limit_loops())
-                        .and_then(|()| realtime::enter_fifo());
-                    let failed = real_time.is_err();
-                    let _ = ready_in.send(real_time);
-                    if failed {
-                        ProcessStats::default()
-                    } else {
-                        process.run()
-                    }
-                })
-        };
-        let thread = thread.map_err(|source| Error::System {
-            what: "cannot start the scheduling thread",
-            source,
-        })?;
-        match options.recv() {
-            Ok(options) => Ok(Self {
-                options: options?,
-                start,
-                ready,
-                watch,
-                thread,
-            }),
-            Err(_) => Err(panic_of(thread)),
-        }
-    }
-
-    /// Hands the relay to the thread, and the machine to the relay.
-    fn take_charge(
-        &self,
-        loaded: Loaded,
-        shared: &Arc<Shared>,
-        recorder: Option<Producer<u8>>,
-    ) -> Result<Attached, Error> {
-        let start = Start {
-            channel: loaded.channel()?,
-            shared: Arc::clone(shared),
-            recorder,
-        };
-        let gone = || Error::Panicked("while it started".to_string());
-        self.start.send(start).map_err(|_| gone())?;
-        self.ready.recv().map_err(|_| gone())??;
-        loaded.attach()
-    }
-
-    fn stop(self) -> Result<ProcessStats, Error> {
-        self.watch.stop.store(true, Ordering::Relaxed);
-        self.watch.bell.ring();
-        // A thread that waits for its relay waits no longer.
-        drop(self.start);
-        match self.thread.join() {
-            Ok(stats) => Ok(stats),
-            Err(payload) => Err(Error::Panicked(panic_text(&*payload))),
-        }
-    }
-}
-
-fn enter_arena(options: &SyncSender<Result<Options, Error>>) -> Result<arena::Entered, ()> {
-    arena::enter().map_err(|source| {
-        let what = "cannot lock the scheduling thread's memory";
-        let _ = options.send(Err(Error::System { what, source }));
-    })
-}
-
-fn panic_of(thread: JoinHandle<ProcessStats>) -> Error {
-    match thread.join() {
-        Err(payload) => Error::Panicked(panic_text(&*payload)),
-        Ok(_) => Error::Panicked("the scheduling thread ended early".to_string()),
-    }
-}
-
-fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "for a reason that is no text".to_string())
-}
-
 /// Waits for the end and looks that the policy comes back from every call.
 fn watch(
     config: &RunConfig,
     scheduler: &Scheduler,
-    attached: &Attached,
+    served: &Served,
     shared: &Shared,
     signals: &Signals,
 ) -> (ExitReason, u64) {
@@ -343,14 +333,17 @@ fn watch(
         if signals.wait(left.min(WATCH_PERIOD)) {
             return (ExitReason::Signal, timers_lost);
         }
-        if shared.exited() || scheduler.thread.is_finished() {
+        if let Some(Successor { policy, pid }) = served.successor() {
+            return (ExitReason::Switched { policy, pid }, timers_lost);
+        }
+        if shared.exited() || scheduler.is_finished() {
             let exit = ExitReason::Detached {
                 reason: "the scheduling thread ended".to_string(),
             };
             return (exit, timers_lost);
         }
         if realtime::now_ns().saturating_sub(shared.timer_ns()) > TIMER_LATE_NS {
-            attached.rearm_timer();
+            served.attached.rearm_timer();
             timers_lost += 1;
         }
         // Counted in periods of this thread, which stop while the process is

@@ -1,19 +1,37 @@
 //! The relay's counters and latencies, as text and as JSON.
 #![allow(unsafe_code)]
 
-use std::{collections::BTreeMap, fmt, mem::size_of};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    mem::size_of,
+    os::fd::{AsRawFd, BorrowedFd},
+};
 
 use serde::Serialize;
 
-use crate::abi::{COUNTERS, Config, HIST_BUCKETS, RawStats};
+use crate::abi::{COUNTERS, HIST_BUCKETS, RawStats};
 
-impl Config {
-    /// The bytes that the relay's `config` is set to.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: repr(C), padded by hand: every byte is initialised.
-        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
+/// Reads the relay's counters, which its map `stats_map` holds for each CPU; zeros if
+/// the system refuses.
+pub(crate) fn read_stats(map: BorrowedFd<'_>) -> Stats {
+    let cpus = libbpf_rs::num_possible_cpus().unwrap_or(0);
+    let mut values = vec![0_u64; cpus * size_of::<RawStats>().div_ceil(8)];
+    let key = 0_u32;
+    // SAFETY: a live key, and room for one value of each possible CPU, as the map is.
+    let answer = unsafe {
+        libbpf_sys::bpf_map_lookup_elem(
+            map.as_raw_fd(),
+            (&raw const key).cast(),
+            values.as_mut_ptr().cast(),
+        )
+    };
+    if answer != 0 {
+        values.clear();
     }
+    // SAFETY: numbers, read as the bytes that they are.
+    let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len() * 8) };
+    Stats::sum(bytes.chunks_exact(size_of::<RawStats>().next_multiple_of(8)))
 }
 
 /// A histogram with four buckets for each power of two.
@@ -59,6 +77,12 @@ impl Histogram {
             }
         }
         0
+    }
+
+    fn subtract(&mut self, other: &Self) {
+        for (ours, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
+            *ours = ours.saturating_sub(*theirs);
+        }
     }
 
     fn add(&mut self, other: &[u64; HIST_BUCKETS]) {
@@ -126,6 +150,18 @@ fn serialize_summary<S: serde::Serializer>(
 }
 
 impl Stats {
+    /// What was counted since `before`. The longest waits are those since the start.
+    #[must_use]
+    pub fn since(mut self, before: &Self) -> Self {
+        for (name, value) in &mut self.counters {
+            *value = value.saturating_sub(before.counter(name));
+        }
+        self.queue_to_decision.subtract(&before.queue_to_decision);
+        self.decision_to_run.subtract(&before.decision_to_run);
+        self.wait.subtract(&before.wait);
+        self
+    }
+
     /// Sums the relay's values, one `struct baton_stats` for each CPU.
     pub(crate) fn sum<'a>(per_cpu: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut stats = Self::default();

@@ -7,7 +7,7 @@
 //! habit  = weighted mean CPU time between its sleeps,        0 to habit_ms
 //! lead   = weighted CPU time ahead of the average task,      -credit_ms to debt_ms,
 //!          where the first slice_ms in either direction count as none
-//! slice  = slice_ms / (waiting / CPUs + 1),                  2 ms to slice_ms
+//! slice  = slice_ms / (waiting / CPUs + 1), by the backend,  2 ms to slice_ms
 //! ```
 //!
 //! "Weighted" is CPU time divided by the task's weight (in units of the default
@@ -27,6 +27,8 @@
 //!   lead of less than a slice is what slices make of fairness anyhow, and to follow
 //!   it costs switches: ordered by virtual time alone, messaging programs took half
 //!   as long again.
+//! - **In hint mode** the backend computes `now + burst` and the slice itself; habit and lead
+//!   are the hint's key offset.
 //! - **Preemption** is allowed at wakeups that are not synchronous; the backend
 //!   judges it by the thresholds in [`Options::preemption`].
 //!
@@ -43,7 +45,8 @@
 //! Deadline First" (1995) for virtual time and its average. Written anew.
 
 use baton_policy::{
-    Context, Enqueue, EnqueueReason, KeyRule, MS, Options, Policy, Setup, TaskId, weighted,
+    Context, Enqueue, EnqueueReason, KeyRule, MS, Mode, Options, Policy, Setup, SliceRule, TaskId,
+    weighted,
 };
 
 use crate::Param;
@@ -83,6 +86,11 @@ pub(crate) const PARAMS: &[Param] = &[
         default: "10",
         meaning: "most that a habit of long bursts delays",
     },
+    Param {
+        name: "sync",
+        default: "true",
+        meaning: "whether a task woken by one that is about to sleep is queued without a decision",
+    },
 ];
 
 /// Runs tasks in the order of their deadlines.
@@ -93,6 +101,8 @@ pub struct Edf {
     credit_ns: u64,
     habit_ns: u64,
     cpus: u64,
+    sync: bool,
+    mode: Mode,
     /// Where the average task stands, weighted CPU time; wraps around.
     average_ns: u64,
 }
@@ -124,7 +134,9 @@ impl Policy for Edf {
             debt_ns: param_ns("debt_ms", 200),
             credit_ns: param_ns("credit_ms", 20),
             habit_ns: param_ns("habit_ms", 10),
+            sync: setup.param("sync", true),
             cpus: setup.machine.online().len() as u64,
+            mode: setup.mode,
             average_ns: 0,
         }
     }
@@ -132,7 +144,11 @@ impl Policy for Edf {
     fn options(&self) -> Options {
         Options {
             slice_ns: self.slice_ns,
-            sync_fast_path: Some(RULE),
+            slice_rule: SliceRule::WaitingPerCpu,
+            slice_min_ns: SLICE_MIN_NS,
+            mode: self.mode,
+            key_rule: RULE,
+            sync_fast_path: self.sync,
             ..Options::default()
         }
     }
@@ -156,7 +172,7 @@ impl Policy for Edf {
         state.runtime_ns = enqueue.runtime_ns;
         state.burst_ns = enqueue.burst_ns;
         state.seq = enqueue.seq;
-        if enqueue.decided {
+        if enqueue.decided && self.mode == Mode::Decide {
             return;
         }
 
@@ -164,9 +180,9 @@ impl Policy for Edf {
         let key = RULE
             .key(cx.now_ns(), enqueue.burst_ns, weight)
             .wrapping_add_signed(offset);
+        let woken = enqueue.reason == EnqueueReason::Wakeup && !enqueue.sync;
         cx.ready(id, key)
-            .slice_ns(self.slice_ns(enqueue.waiting))
-            .preempt(enqueue.reason == EnqueueReason::Wakeup && !enqueue.sync)
+            .preempt(woken || self.mode == Mode::Hint)
             .key_offset(offset);
     }
 
@@ -199,12 +215,6 @@ impl Edf {
             .wrapping_add(moved);
         self.average_ns = self.average_ns.wrapping_add(share);
         start + moved as i64 - share as i64
-    }
-
-    /// The longest slice divided by the number of tasks for each CPU.
-    fn slice_ns(&self, waiting: u32) -> u64 {
-        let turns = u64::from(waiting) / self.cpus.max(1) + 1;
-        (self.slice_ns / turns).max(SLICE_MIN_NS)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key   = time of the enqueue
-//! slice = slice_ms / (waiting + 1)
+//! slice = slice_ms / (waiting + 1), by the backend
 //! ```
 //!
 //! A task that used its slice up goes to the end of the queue, which makes it the
@@ -12,7 +12,7 @@
 //! Source: the FIFO scheduler of Andrea Righi's talk "Crafting a Linux kernel
 //! scheduler in Rust" (2024).
 
-use baton_policy::{Context, Enqueue, KeyRule, MS, Options, Policy, Setup, TaskId};
+use baton_policy::{Context, Enqueue, KeyRule, MS, Options, Policy, Setup, SliceRule, TaskId};
 
 use crate::Param;
 
@@ -43,7 +43,10 @@ impl Policy for Fifo {
         let sync: bool = setup.param("sync", true);
         Self(Options {
             slice_ns: slice_ms.clamp(1, 100) * MS,
-            sync_fast_path: sync.then_some(KeyRule::EnqueueTime),
+            slice_rule: SliceRule::Waiting,
+            mode: setup.mode,
+            key_rule: KeyRule::EnqueueTime,
+            sync_fast_path: sync,
             ..Options::default()
         })
     }
@@ -52,8 +55,7 @@ impl Policy for Fifo {
         self.0
     }
 
-    fn enqueue(&mut self, cx: &mut Context<'_, ()>, task: TaskId, enqueue: &Enqueue) {
-        let slice_ns = self.0.slice_ns / (u64::from(enqueue.waiting) + 1);
-        cx.ready(task, cx.now_ns()).slice_ns(slice_ns);
+    fn enqueue(&mut self, cx: &mut Context<'_, ()>, task: TaskId, _: &Enqueue) {
+        cx.ready(task, cx.now_ns());
     }
 }

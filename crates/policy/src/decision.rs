@@ -23,6 +23,12 @@ pub enum Placement {
         /// At most [`crate::Options::LEASE_MAX_NS`].
         lease_ns: u64,
     },
+    /// Where the backend puts it ([`crate::Mode::Hint`]): slice, preemption and key
+    /// offset hold for all of the task's enqueues to come, until the next hint.
+    Hint {
+        /// A CPU to take when it idles and the task may run there.
+        cpu: Option<u32>,
+    },
 }
 
 /// One decision about one enqueue of one task.
@@ -36,13 +42,15 @@ pub struct Decision {
     /// Where it goes.
     pub placement: Placement,
     /// How long it may run before others get their turn; 0 means
-    /// [`crate::Options::slice_ns`]. Clamped to the backend's bounds.
+    /// [`crate::Options::slice_ns`], divided by [`crate::Options::slice_rule`]. Clamped
+    /// to the backend's bounds.
     pub slice_ns: u64,
     /// Whether it may take the CPU from a running task, by the thresholds in
-    /// [`crate::Preemption`]; with [`Placement::Cpu`], at once.
+    /// [`crate::Preemption`]; with [`Placement::Cpu`], at once; with
+    /// [`Placement::Hint`], when it was woken by one that goes on.
     pub preempt: bool,
-    /// Added to the key that the backend computes itself for this task on
-    /// [`crate::Options::sync_fast_path`], until the next decision.
+    /// Added to the keys that the backend computes itself for this task by
+    /// [`crate::Options::key_rule`], until the next decision.
     pub key_offset: i64,
 }
 

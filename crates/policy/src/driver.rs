@@ -1,10 +1,10 @@
 //! Drives a policy: events in, decisions out. Every backend and `replay` use it.
 
-use alloc::vec::Vec;
+use alloc::{format, vec::Vec};
 
 use crate::{
-    Context, CpuSet, Decision, Event, EventKind, Machine, Options, Placement, Policy, Rng, Setup,
-    SetupError, TaskId, TaskInfo, TaskKey, Tasks,
+    Context, CpuSet, Decision, Event, EventKind, Machine, Mode, Options, Placement, Policy, Rng,
+    Setup, SetupError, TaskId, TaskInfo, TaskKey, Tasks,
 };
 
 /// What a driver counts.
@@ -44,6 +44,12 @@ impl<P: Policy> Driver<P> {
         let policy = P::new(setup);
         setup.check()?;
         let options = policy.options().clamped();
+        if options.mode != setup.mode {
+            let (name, mode) = (P::NAME, setup.mode.name());
+            return Err(SetupError(format!(
+                "{name} has no {mode} mode: run it without --mode, or run a policy that has one"
+            )));
+        }
         Ok(Self {
             policy,
             options,
@@ -65,6 +71,11 @@ impl<P: Policy> Driver<P> {
     /// The policy.
     pub const fn policy(&self) -> &P {
         &self.policy
+    }
+
+    /// The machine as it was at the start.
+    pub const fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// The tasks that the policy knows.
@@ -103,6 +114,7 @@ impl<P: Policy> Driver<P> {
             EventKind::Join(info) => self.join(event, info),
             _ => self.task_event(event),
         }
+        self.drop_known_hints(before);
         self.stats.decisions += (self.decisions.len() - before) as u64;
     }
 
@@ -110,7 +122,31 @@ impl<P: Policy> Driver<P> {
     pub fn batch_end(&mut self, now_ns: u64) {
         let before = self.decisions.len();
         self.with(now_ns, |policy, cx| policy.batch_end(cx));
+        self.drop_known_hints(before);
         self.stats.decisions += (self.decisions.len() - before) as u64;
+    }
+
+    /// Removes hints that tell the backend what it was told before, from the decisions
+    /// since `first`.
+    fn drop_known_hints(&mut self, first: usize) {
+        if self.options.mode != Mode::Hint {
+            return;
+        }
+        let tasks = &mut self.tasks;
+        let mut kept = first;
+        for index in first..self.decisions.len() {
+            let decision = self.decisions[index];
+            let known = tasks.find(decision.task).is_some_and(|id| {
+                let told = Decision { seq: 0, ..decision };
+                let task = &mut tasks[id];
+                task.hinted.replace(told) == Some(told)
+            });
+            if !known {
+                self.decisions[kept] = decision;
+                kept += 1;
+            }
+        }
+        self.decisions.truncate(kept);
     }
 
     fn hotplug(&mut self, now_ns: u64, cpu: u32, online: bool) {
@@ -198,6 +234,7 @@ impl<P: Policy> Driver<P> {
             rng: &mut self.rng,
             decisions: &mut self.decisions,
             scratch: &mut self.scratch,
+            mode: self.options.mode,
         };
         call(&mut self.policy, &mut context);
     }

@@ -39,7 +39,7 @@ pub use event::{
     Enqueue, EnqueueReason, Event, EventKind, Interests, StopReason, TaskInfo, TaskKey, TaskName,
 };
 pub use machine::{CAPACITY_SCALE, Cpu, Machine};
-pub use options::{KeyRule, Options, Preemption};
+pub use options::{KeyRule, Mode, Options, Preemption, SliceRule};
 pub use policy::{Context, Policy, Setup, SetupError};
 pub use rng::Rng;
 pub use task::{Task, TaskId, Tasks};

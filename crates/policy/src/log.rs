@@ -55,7 +55,7 @@ pub use replay::{Ending, Mismatch, ReplayError, ReplayReport, replay};
 pub const MAGIC: [u8; 8] = *b"BATONLOG";
 
 /// Version of the format; see the [module](self) for when it rises.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Most bytes that [`encode_event`] appends.
 pub const EVENT_BYTES_MAX: usize = 256;

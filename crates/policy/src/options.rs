@@ -36,6 +36,57 @@ impl KeyRule {
     }
 }
 
+/// How the backend divides a slice for which a decision names no length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum SliceRule {
+    /// Not at all.
+    #[default]
+    Whole,
+    /// By the number of waiting tasks and one.
+    Waiting,
+    /// By the number of waiting tasks for each CPU and one.
+    WaitingPerCpu,
+}
+
+impl SliceRule {
+    /// The slice where `waiting` tasks wait for `cpus` online CPUs. The relay computes
+    /// the same in BPF, and then keeps to [`Options::slice_min_ns`].
+    #[must_use]
+    pub const fn slice_ns(self, slice_ns: u64, waiting: u32, cpus: u32) -> u64 {
+        let turns = match self {
+            Self::Whole => 1,
+            Self::Waiting => waiting as u64 + 1,
+            Self::WaitingPerCpu => (waiting / if cpus == 0 { 1 } else { cpus }) as u64 + 1,
+        };
+        slice_ns / turns
+    }
+}
+
+/// How a policy acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Mode {
+    /// It decides each dispatch.
+    #[default]
+    Decide,
+    /// The backend dispatches at once, by [`Options::key_rule`] and
+    /// [`Options::slice_rule`] and by what the policy last said of the task; the policy
+    /// hears of it now and then, and says it anew.
+    Hint,
+}
+
+impl Mode {
+    /// What people call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decide => "decide",
+            Self::Hint => "hint",
+        }
+    }
+}
+
 /// When a waking task may take the CPU of a running one. Judged at the moment of
 /// placement, where what runs is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +113,21 @@ impl Default for Preemption {
 pub struct Options {
     /// Events the policy wants to hear.
     pub interests: Interests,
-    /// Slice where a decision names none and where the backend places a task.
+    /// Slice where a decision names none and where the backend places a task, before
+    /// it is divided.
     pub slice_ns: u64,
+    /// How such a slice is divided.
+    pub slice_rule: SliceRule,
+    /// What is left of it at least.
+    pub slice_min_ns: u64,
     /// A waking task takes an idle CPU at once, without a decision.
     pub idle_fast_path: bool,
-    /// A task woken synchronously goes into the ready queue at once, with a key
-    /// by this rule.
-    pub sync_fast_path: Option<KeyRule>,
+    /// How the policy acts; [`crate::Setup::mode`] tells what was asked for.
+    pub mode: Mode,
+    /// The keys of tasks that the backend puts into the ready queue itself.
+    pub key_rule: KeyRule,
+    /// A task woken synchronously goes into the ready queue at once, at its key.
+    pub sync_fast_path: bool,
     /// Thresholds of preemption.
     pub preemption: Preemption,
     /// After how long without a decision, or after a lease's end, the backend
@@ -90,6 +149,20 @@ impl Options {
     /// Longest lease of [`crate::Placement::Hold`].
     pub const LEASE_MAX_NS: u64 = SEC;
 
+    /// The slice that a backend grants where a decision names `decided_ns`: if that is
+    /// 0, by [`Options::slice_rule`]; in either case within the bounds.
+    #[must_use]
+    pub fn granted_slice_ns(&self, decided_ns: u64, waiting: u32, cpus: u32) -> u64 {
+        let slice_ns = match decided_ns {
+            0 => {
+                let divided_ns = self.slice_rule.slice_ns(self.slice_ns, waiting, cpus);
+                divided_ns.max(self.slice_min_ns)
+            }
+            named_ns => named_ns,
+        };
+        slice_ns.clamp(Self::SLICE_MIN_NS, Self::SLICE_MAX_NS)
+    }
+
     /// The options within a backend's bounds: slices between [`Self::SLICE_MIN_NS`]
     /// and [`Self::SLICE_MAX_NS`], rescue after 1 ms to 1 s, starvation after 10 ms to
     /// 2 s (the kernel takes the machine back after 5), 1 to 2^20 tasks. What is outside goes to the nearer bound.
@@ -97,6 +170,9 @@ impl Options {
     pub fn clamped(self) -> Self {
         Self {
             slice_ns: self.slice_ns.clamp(Self::SLICE_MIN_NS, Self::SLICE_MAX_NS),
+            slice_min_ns: self
+                .slice_min_ns
+                .clamp(Self::SLICE_MIN_NS, Self::SLICE_MAX_NS),
             rescue_after_ns: self.rescue_after_ns.clamp(MS, SEC),
             rescue_slice_ns: self
                 .rescue_slice_ns
@@ -113,8 +189,12 @@ impl Default for Options {
         Self {
             interests: Interests::default(),
             slice_ns: 20 * MS,
+            slice_rule: SliceRule::Whole,
+            slice_min_ns: Self::SLICE_MIN_NS,
             idle_fast_path: true,
-            sync_fast_path: None,
+            mode: Mode::Decide,
+            key_rule: KeyRule::EnqueueTime,
+            sync_fast_path: false,
             preemption: Preemption::default(),
             rescue_after_ns: 20 * MS,
             rescue_slice_ns: 5 * MS,

@@ -8,7 +8,8 @@ use alloc::{
 use core::{cell::RefCell, fmt, str::FromStr};
 
 use crate::{
-    CpuSet, Decision, Enqueue, Machine, Options, Placement, Rng, StopReason, Task, TaskId, Tasks,
+    CpuSet, Decision, Enqueue, Machine, Mode, Options, Placement, Rng, StopReason, Task, TaskId,
+    Tasks,
 };
 
 /// Decides which task runs where, when and for how long.
@@ -82,7 +83,8 @@ pub trait Policy: Sized {
 
     /// A task waits for a CPU. The policy places it with [`Context::ready`],
     /// [`Context::on_cpu`] or [`Context::hold`], now or later; where `enqueue.decided`,
-    /// the backend did already, and these do nothing.
+    /// the backend did already, and these do nothing. In [`Mode::Hint`] every enqueue is
+    /// decided, the policy hears of a part of them, and `ready` is a hint.
     fn enqueue(&mut self, cx: &mut Context<'_, Self::Task>, task: TaskId, enqueue: &Enqueue);
 
     /// A task got a CPU.
@@ -129,6 +131,8 @@ pub struct Setup<'a> {
     pub machine: &'a Machine,
     /// Seed of the policy's randomness.
     pub seed: u64,
+    /// How the policy is to act; one that can takes it into [`Options::mode`].
+    pub mode: Mode,
     params: &'a [(String, String)],
     seen: RefCell<Vec<&'static str>>,
     errors: RefCell<Vec<String>>,
@@ -147,10 +151,18 @@ impl<'a> Setup<'a> {
         Self {
             machine,
             seed,
+            mode: Mode::Decide,
             params,
             seen: RefCell::default(),
             errors: RefCell::default(),
         }
+    }
+
+    /// The setup for another mode.
+    #[must_use]
+    pub const fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
     }
 
     /// The parameter `name`, or `default` if the user gave none. A value that
@@ -215,6 +227,7 @@ pub struct Context<'a, S> {
     pub(crate) rng: &'a mut Rng,
     pub(crate) decisions: &'a mut Vec<Decision>,
     pub(crate) scratch: &'a mut Decision,
+    pub(crate) mode: Mode,
 }
 
 impl<S> Context<'_, S> {
@@ -286,6 +299,13 @@ impl<S> Context<'_, S> {
         self.place(task, Placement::Hold { lease_ns })
     }
 
+    /// Says how the backend is to schedule a task from now on, in [`Mode::Hint`]; the
+    /// CPU is taken when it idles and the task may run there. Slice, preemption and key
+    /// offset can be set on what is returned. In [`Mode::Decide`] it does nothing.
+    pub fn hint(&mut self, task: TaskId, cpu: Option<u32>) -> &mut Decision {
+        self.place(task, Placement::Hint { cpu })
+    }
+
     /// A decision as it stands, about any task: for policies that keep keys and
     /// sequences themselves. The backend checks it.
     pub fn decide(&mut self, decision: Decision) {
@@ -293,7 +313,16 @@ impl<S> Context<'_, S> {
     }
 
     fn place(&mut self, id: TaskId, placement: Placement) -> &mut Decision {
-        let Some(task) = self.tasks.get_mut(id).filter(|task| task.waiting) else {
+        let placement = match placement {
+            Placement::Ready { .. } if self.mode == Mode::Hint => Placement::Hint { cpu: None },
+            placement => placement,
+        };
+        let is_hint = matches!(placement, Placement::Hint { .. });
+        let wanted = |task: &&mut Task<S>| match self.mode {
+            Mode::Decide => task.waiting && !is_hint,
+            Mode::Hint => is_hint,
+        };
+        let Some(task) = self.tasks.get_mut(id).filter(wanted) else {
             *self.scratch = Decision::new(crate::TaskKey::default(), 0, placement);
             return self.scratch;
         };

@@ -5,7 +5,7 @@ use core::ops::{Index, IndexMut};
 
 use hashbrown::HashMap;
 
-use crate::{TaskInfo, TaskKey};
+use crate::{Decision, TaskInfo, TaskKey};
 
 /// Names a known task; cheap to copy and to keep in a policy's own queues. After
 /// the task's exit the same slot gets another generation, so that an old id never
@@ -37,6 +37,8 @@ pub struct Task<S> {
     pub waiting: bool,
     /// CPU that it last ran on or that the last wakeup chose for it.
     pub cpu: u32,
+    /// What the backend was last told by a hint.
+    pub(crate) hinted: Option<Decision>,
     /// The policy's own.
     pub state: S,
 }
@@ -142,6 +144,7 @@ impl<S> Tasks<S> {
             seq: 0,
             waiting: false,
             cpu: 0,
+            hinted: None,
             state,
         });
         self.by_pid.insert(key.pid, index);

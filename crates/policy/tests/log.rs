@@ -6,8 +6,8 @@ use baton_policy::log::{
 };
 use baton_policy::{
     Context, Cpu, CpuSet, Decision, Driver, Enqueue, EnqueueReason, Event, EventKind, Interests,
-    KeyRule, Machine, Options, Placement, Policy, Preemption, Rng, Setup, StopReason, TaskId,
-    TaskInfo, TaskKey, TaskName,
+    KeyRule, Machine, Mode, Options, Placement, Policy, Preemption, Rng, Setup, SliceRule,
+    StopReason, TaskId, TaskInfo, TaskKey, TaskName,
 };
 
 /// Draws keys by lot; `OFF_BY` is added from the eleventh enqueue on.
@@ -134,6 +134,7 @@ fn every_decision() -> Vec<Decision> {
         Decision::new(task(1), 7, Placement::Ready { key: u64::MAX }),
         cpu,
         Decision::new(task(3), 9, Placement::Hold { lease_ns: 1 }),
+        Decision::new(task(4), 0, Placement::Hint { cpu: Some(5) }),
     ]
 }
 
@@ -214,8 +215,12 @@ fn the_format_is_what_this_version_says() {
             ..Interests::default()
         },
         slice_ns: 1,
+        slice_rule: SliceRule::Waiting,
+        slice_min_ns: 9,
+        mode: Mode::Hint,
         idle_fast_path: false,
-        sync_fast_path: Some(KeyRule::Deadline { burst_max_ns: 2 }),
+        key_rule: KeyRule::Deadline { burst_max_ns: 2 },
+        sync_fast_path: true,
         preemption: Preemption {
             min_burst_ns: 3,
             min_lead_ns: 4,
@@ -237,7 +242,7 @@ fn the_format_is_what_this_version_says() {
     });
     assert_eq!(
         (VERSION, bytes.len(), fingerprint),
-        (1, 669, 15_075_249_690_203_888_522)
+        (2, 682, 3_581_860_882_174_229_042)
     );
 }
 

@@ -2,7 +2,7 @@
 //! parts.
 //!
 //! - [`main()`]: what [`crate::main!`] calls;
-//! - [`RunArgs`] and [`run`]: a policy on this machine's kernel;
+//! - [`RunArgs`], [`run`] and [`switch`]: a policy on this machine's kernel;
 //! - [`ReplayArgs`] and [`replay`]: a recorded run, again;
 //! - [`Failure`]: why a command failed, for people and for programs;
 //! - [`parse`]: arguments, with usage errors told like all others.
@@ -23,7 +23,7 @@ pub use duration::duration;
 pub use failure::{Code, Failure, did_you_mean, wants_json};
 pub use parse::parse;
 pub use replay::{ReplayArgs, header, replay};
-pub use run::{RunArgs, run};
+pub use run::{RunArgs, run, switch};
 
 #[derive(Parser)]
 #[command(after_help = "Examples:
@@ -39,6 +39,8 @@ struct Args {
 enum Command {
     /// Schedule this machine by the policy until the time is over or Ctrl-C
     Run(RunArgs),
+    /// Take over from the policy that schedules this machine, without detaching
+    Switch(RunArgs),
     /// Feed a recorded run to the policy again and compare its decisions
     Replay(ReplayArgs),
 }
@@ -49,6 +51,7 @@ pub fn main<P: Policy>() -> ExitCode {
     let describe = |command: clap::Command| command.name(P::NAME).about(P::SUMMARY);
     let result = parse::<Args>(describe).and_then(|args| match &args.command {
         Command::Run(args) => run::<P>(args),
+        Command::Switch(args) => switch::<P>(args),
         Command::Replay(args) => replay::<P>(args),
     });
     match result {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{Failure, duration};
-use crate::Policy;
+use crate::{Mode, Policy};
 
 /// How to run a policy.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -14,6 +14,9 @@ pub struct RunArgs {
     /// Seed of the policy's randomness
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Whether the policy decides each dispatch, or hints and the kernel dispatches at once
+    #[arg(long, value_name = "MODE", value_parser = mode, default_value = "decide")]
+    pub mode: Mode,
     /// Set a parameter of the policy; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parameter)]
     pub params: Vec<(String, String)>,
@@ -29,6 +32,13 @@ pub struct RunArgs {
     /// Print the end's report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads `decide` or `hint`.
+fn mode(text: &str) -> Result<Mode, String> {
+    let modes = [Mode::Decide, Mode::Hint];
+    let found = modes.into_iter().find(|mode| mode.name() == text);
+    found.ok_or_else(|| format!("`{text}` is no mode: write decide or hint"))
 }
 
 /// Reads `name=value`.
@@ -47,25 +57,51 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 /// machine back.
 #[cfg(feature = "kernel")]
 pub fn run<P: Policy>(args: &RunArgs) -> Result<(), Failure> {
+    schedule::<P>(args, false)
+}
+
+/// As [`run`], but takes over from the policy that schedules this machine now, without
+/// detaching: its process ends.
+///
+/// # Errors
+/// Beside those of [`run`]: no policy runs, or its process does not hand over.
+#[cfg(feature = "kernel")]
+pub fn switch<P: Policy>(args: &RunArgs) -> Result<(), Failure> {
+    schedule::<P>(args, true)
+}
+
+#[cfg(feature = "kernel")]
+fn schedule<P: Policy>(args: &RunArgs, takeover: bool) -> Result<(), Failure> {
     use super::Code;
-    use baton_kernel::{RunConfig, RunReport};
+    use baton_kernel::{RunConfig, RunReport, Takeover};
 
     let config = RunConfig {
         seed: args.seed,
+        mode: args.mode,
         params: args.params.clone(),
         duration: args.duration,
         log: args.log.clone(),
         spin_cpu: args.spin,
+        takeover,
         ..RunConfig::default()
     };
     let until = match args.duration {
         Some(duration) => format!("for {} s", duration.as_secs_f64()),
         None => "until Ctrl-C".to_owned(),
     };
-    let mut on_attached = || {
-        if !args.json {
-            eprintln!("{} schedules this machine {until}", P::NAME);
+    let mut on_attached = |takeover: Option<&Takeover>| {
+        if args.json {
+            return;
         }
+        if let Some(Takeover { from, gap_ns, held }) = takeover {
+            let gap_ms = *gap_ns as f64 / 1e6;
+            eprintln!(
+                "{} took over from {from}: {gap_ms:.1} ms without a policy, {held} tasks held \
+                 meanwhile",
+                P::NAME
+            );
+        }
+        eprintln!("{} schedules this machine {until}", P::NAME);
     };
     let report: RunReport = baton_kernel::run::<P>(&config, &mut on_attached)?;
     if args.json {
@@ -91,6 +127,15 @@ pub fn run<P: Policy>(args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Without the feature `kernel` there is nothing to take over.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "kernel"))]
+pub fn switch<P: Policy>(args: &RunArgs) -> Result<(), Failure> {
+    run::<P>(args)
+}
+
 /// Without the feature `kernel` there is nothing to run on.
 ///
 /// # Errors
@@ -114,6 +159,8 @@ impl From<baton_kernel::Error> for Failure {
             E::NotRoot => Code::NoRoot,
             E::NoSchedExt { .. } | E::NoBtf { .. } | E::DefectiveBtf { .. } => Code::NoSchedExt,
             E::Busy { .. } => Code::Busy,
+            E::NothingRuns => Code::Other("nothing-runs", 1),
+            E::Control(_) => Code::Other("control", 1),
             E::Machine(_) => Code::Machine,
             E::Setup(_) | E::SpinCpu { .. } => Code::BadParameter,
             E::Panicked(_) => Code::Panicked,

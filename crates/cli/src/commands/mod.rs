@@ -8,6 +8,7 @@ mod new;
 pub(crate) mod policies;
 mod replay;
 mod run;
+mod switch;
 mod vm;
 mod workload;
 
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     Policies(policies::Args),
     Run(run::Args),
+    Switch(switch::Args),
     Replay(replay::Args),
     Vm(vm::Args),
     Workload(workload::Args),
@@ -41,6 +43,7 @@ impl Command {
             Self::Doctor(args) => doctor::execute(&args),
             Self::Policies(args) => policies::execute(&args),
             Self::Run(args) => run::execute(&args),
+            Self::Switch(args) => switch::execute(&args),
             Self::Replay(args) => replay::execute(&args),
             Self::Vm(args) => vm::execute(&args),
             Self::Workload(args) => workload::execute(&args),

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Read,
     process::{Child, Command, Stdio},
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -26,6 +26,8 @@ type Outcome = Result<String, String>;
 /// Every scenario.
 pub const ALL: &[&str] = &[
     "schedules",
+    "hints",
+    "switches",
     "spins",
     "floods",
     "stopped_for_20_s",
@@ -41,6 +43,7 @@ pub const ALL: &[&str] = &[
     "ends_on_signals",
     "hotplug",
     "chaos_60_s",
+    "chaos_hinting",
 ];
 /// What shows that a kernel is supported.
 pub const SOME: &[&str] = &[
@@ -77,6 +80,8 @@ pub fn run(names: &[&str]) {
 fn scenario(name: &str) -> Outcome {
     match name {
         "schedules" => schedules(),
+        "hints" => hints(),
+        "switches" => switches(),
         "spins" => spins(),
         "floods" => floods(),
         "stopped_for_20_s" => stopped(20),
@@ -92,8 +97,11 @@ fn scenario(name: &str) -> Outcome {
         "replays" => replays(),
         "ends_on_signals" => ends_on_signals(),
         "hotplug" => hotplug(),
-        "chaos_60_s" => chaotic(60),
-        "chaos_10_s" => chaotic(10),
+        "chaos_60_s" => chaotic("edf", 60, true),
+        // Under emulation 6.18 hangs in a storm of hotplug now and then, with the kernel's
+        // own scheduler too: one CPU spins in the kernel, the other never runs again.
+        "chaos_10_s" => chaotic("edf", 10, false),
+        "chaos_hinting" => chaotic("edf-hinting", 20, true),
         "names_the_defect" => names_the_defect(),
         _ => Err(format!("no scenario {name}")),
     }
@@ -152,6 +160,10 @@ impl Charge {
     fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let _ = Command::new("kill").args([signal, &pid]).status();
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|end| end.is_none())
     }
 
     fn output(&mut self) -> String {
@@ -255,10 +267,93 @@ fn schedules() -> Outcome {
     check(clean, text)
 }
 
+/// A policy that hints is on nobody's way: the load goes on while it is stopped.
+fn hints() -> Outcome {
+    let charge = Charge::take("edf-hinting", 120)?;
+    load(LOAD, None)?;
+    charge.signal("-STOP");
+    load(LOAD, None)?;
+    charge.signal("-CONT");
+    load(LOAD, None)?;
+    let report = charge.stop()?;
+    let text = format!(
+        "{} placed by hints, {} hints, {} held, woken {} times, longest wait {:.1} ms",
+        counter(&report, "hinted"),
+        counter(&report, "hints"),
+        counter(&report, "held"),
+        counter(&report, "process_wakeups"),
+        ms(&report, "wait_max_ns")
+    );
+    let hinted = counter(&report, "hinted") > 100 && counter(&report, "hints") > 10;
+    let unheld = counter(&report, "held") == 0 && counter(&report, "process_wakeups") == 0;
+    check(
+        hinted && unheld && ms(&report, "wait_max_ns") < 1500.0,
+        text,
+    )
+}
+
+/// One policy takes over from another again and again, under load: the kernel never gets
+/// the machine back, and nobody is forgotten.
+fn switches() -> Outcome {
+    let times = std::env::var("BATON_TEST_SWITCHES").ok();
+    let times: u32 = times.and_then(|times| times.parse().ok()).unwrap_or(20);
+    let done = AtomicBool::new(false);
+    let mut charge = Charge::take("edf", 600)?;
+    let (mut gaps_ms, mut held) = (Vec::new(), 0);
+    let rounds = thread::scope(|scope| {
+        let load = scope.spawn(|| -> Result<u32, String> {
+            let mut rounds = 0;
+            while !done.load(Ordering::Relaxed) {
+                load(LOAD, None)?;
+                rounds += 1;
+            }
+            Ok(rounds)
+        });
+        let switched = (0..times).try_for_each(|turn| -> Result<(), String> {
+            let next = ["switch:fifo", "switch:edf-hinting", "switch:edf"][turn as usize % 3];
+            let mut next = Charge::start(next, 600, None)?;
+            let began = Instant::now();
+            while charge.is_running() {
+                let late = began.elapsed() > Duration::from_secs(60);
+                if late || !next.is_running() {
+                    next.signal("-KILL");
+                    let said = next.output();
+                    return Err(format!(
+                        "turn {turn}: did not take over (late: {late}): {said}"
+                    ));
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+            let (report, code) = std::mem::replace(&mut charge, next).finish()?;
+            if code != Some(0) || report["exit"]["kind"] != "switched" || state() != "enabled" {
+                return Err(format!("turn {turn}: {code:?}, {report}, {}", state()));
+            }
+            if let Some(gap_ns) = report["takeover"]["gap_ns"].as_f64() {
+                gaps_ms.push(gap_ns / 1e6);
+                held += report["takeover"]["held"].as_u64().unwrap_or(0);
+            }
+            Ok(())
+        });
+        done.store(true, Ordering::Relaxed);
+        let rounds = load.join().map_err(|_| "the load panicked")??;
+        switched.map(|()| rounds)
+    })?;
+    let report = charge.stop()?;
+    gaps_ms.sort_by(f64::total_cmp);
+    let longest_ms = ms(&report, "wait_max_ns");
+    let text = format!(
+        "{times} times during {rounds} rounds of load, {held} tasks held meanwhile; gap {:.1} ms in \
+         the median, {:.1} ms at most; longest wait {longest_ms:.1} ms",
+        gaps_ms.get(gaps_ms.len() / 2).copied().unwrap_or(f64::NAN),
+        gaps_ms.last().copied().unwrap_or(f64::NAN),
+    );
+    check(rounds > 0 && longest_ms < 1500.0, text)
+}
+
 /// With a CPU of its own the process is never woken, and the tasks do with the others.
 fn spins() -> Outcome {
     let charge = Charge::take("edf-spinning", 120)?;
-    load("pipe:rounds=300+hogs:count=3", None)?;
+    load(LOAD, None)?;
     let report = charge.stop()?;
     let text = format!(
         "{} decisions, woken {} times, longest wait {:.1} ms",
@@ -489,7 +584,7 @@ fn ends_on_signals() -> Outcome {
 }
 
 /// Everything changes all the time, and nobody waits much longer than under EEVDF.
-fn chaotic(seconds: u64) -> Outcome {
+fn chaotic(policy: &str, seconds: u64, hotplug: bool) -> Outcome {
     static STOP: AtomicBool = AtomicBool::new(false);
     let seed = std::env::var("BATON_TEST_SEED")
         .ok()
@@ -500,14 +595,14 @@ fn chaotic(seconds: u64) -> Outcome {
         let options = ChaosOptions {
             seed,
             duration,
-            hotplug: true,
+            hotplug,
             stop: &STOP,
             ..ChaosOptions::default()
         };
         chaos(&options).map_err(|error| error.to_string())
     };
     let eevdf = disturb(seconds.min(20))?;
-    let charge = Charge::take("edf", seconds + 120)?;
+    let charge = Charge::take(policy, seconds + 120)?;
     let ours = disturb(seconds)?;
     let report = charge.stop()?;
     let done: Vec<_> = ours
@@ -527,7 +622,11 @@ fn chaotic(seconds: u64) -> Outcome {
         counter(&report, "rescues"),
         counter(&report, "starved"),
     );
-    let disturbed = ours.disturbances.iter().all(|kind| kind.done > 0);
+    let wanted = |name: &str| hotplug || !name.starts_with("cpu_");
+    let disturbed = ours
+        .disturbances
+        .iter()
+        .all(|kind| kind.done > 0 || !wanted(&kind.name));
     let bounded = ours.max_gap_ms <= eevdf.max_gap_ms + 1000.0
         && ours.max_wakeup_late_ms <= eevdf.max_wakeup_late_ms + 1000.0;
     check(disturbed && bounded, text)

@@ -26,6 +26,9 @@ const KERNELS: [(&str, &[&str]); 5] = [
     ("7.2.11", guest::FEW),
 ];
 
+/// What the scenarios look at: the seed of chaos, and how often policies take over.
+const GUEST_VARIABLES: [&str; 2] = ["BATON_TEST_SEED", "BATON_TEST_SWITCHES"];
+
 const TIMEOUT: Duration = Duration::from_secs(480);
 
 fn main() {
@@ -90,6 +93,10 @@ fn boot(kernel: &str, scenarios: &[&str]) -> Results {
         "scenarios",
         names.as_str(),
     ]);
+    let vm = GUEST_VARIABLES.iter().fold(vm, |vm, name| {
+        let value = std::env::var(name).ok();
+        value.into_iter().fold(vm, |vm, value| vm.env(*name, value))
+    });
     let mut results = Results::new();
     let captured = match vm.run_captured() {
         Ok(captured) => captured,

@@ -8,8 +8,8 @@ use std::{
 
 use baton_kernel::{Error, RunConfig, run as run_policy};
 use baton_policy::{
-    Context, Decision, Enqueue, Interests, MS, Options, Placement, Policy, SEC, Setup, TaskId,
-    TaskKey,
+    Context, Decision, Enqueue, Interests, MS, Mode, Options, Placement, Policy, SEC, Setup,
+    TaskId, TaskKey,
 };
 
 /// Where a policy's process logs, if the variable is set.
@@ -18,37 +18,49 @@ pub const LOG_VARIABLE: &str = "BATON_TEST_LOG";
 /// Runs a policy by its name and prints its report as JSON.
 pub fn run(name: &str, seconds: &str) {
     let seconds = seconds.parse().expect("a number of seconds");
+    let (takeover, name) = match name.strip_prefix("switch:") {
+        Some(name) => (true, name),
+        None => (false, name),
+    };
     let config = RunConfig {
         seed: 42,
+        takeover,
         duration: Some(Duration::from_secs_f64(seconds)),
         log: std::env::var_os(LOG_VARIABLE).map(PathBuf::from),
         ..RunConfig::default()
     };
     let report = match name {
-        "fifo" => run_policy::<baton_policies::Fifo>(&config, &mut || {}),
-        "edf" => run_policy::<baton_policies::Edf>(&config, &mut || {}),
+        "fifo" => run_policy::<baton_policies::Fifo>(&config, &mut |_| {}),
+        "edf" => run_policy::<baton_policies::Edf>(&config, &mut |_| {}),
+        "edf-hinting" => {
+            let config = RunConfig {
+                mode: Mode::Hint,
+                ..config
+            };
+            run_policy::<baton_policies::Edf>(&config, &mut |_| {})
+        }
         "edf-spinning" => {
             let config = RunConfig {
                 spin_cpu: Some(1),
                 ..config
             };
-            run_policy::<baton_policies::Edf>(&config, &mut || {})
+            run_policy::<baton_policies::Edf>(&config, &mut |_| {})
         }
-        "mute" => run_policy::<Mute>(&config, &mut || {}),
-        "loops" => run_policy::<Loops>(&config, &mut || {}),
-        "sleeps" => run_policy::<Sleeps>(&config, &mut || {}),
-        "panics" => run_policy::<Panics>(&config, &mut || {}),
-        "lies" => run_policy::<Lies>(&config, &mut || {}),
-        "holds" => run_policy::<Holds>(&config, &mut || {}),
+        "mute" => run_policy::<Mute>(&config, &mut |_| {}),
+        "loops" => run_policy::<Loops>(&config, &mut |_| {}),
+        "sleeps" => run_policy::<Sleeps>(&config, &mut |_| {}),
+        "panics" => run_policy::<Panics>(&config, &mut |_| {}),
+        "lies" => run_policy::<Lies>(&config, &mut |_| {}),
+        "holds" => run_policy::<Holds>(&config, &mut |_| {}),
         "counts" => {
             // Some 160 events: soon full.
             let config = RunConfig {
                 ring_bytes: Some(16 << 10),
                 ..config
             };
-            run_policy::<Counts>(&config, &mut || {})
+            run_policy::<Counts>(&config, &mut |_| {})
         }
-        "lifo" => run_policy::<Lifo>(&config, &mut || {}),
+        "lifo" => run_policy::<Lifo>(&config, &mut |_| {}),
         _ => panic!("no policy {name}"),
     };
     match report {

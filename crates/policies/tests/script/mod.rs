@@ -119,6 +119,7 @@ impl<P: Policy> Script<P> {
         self.tasks.get_mut(name).unwrap()
     }
 
+    /// A decision about the enqueue, with the slice that the backend grants.
     fn enqueue(
         &mut self,
         name: &'static str,
@@ -156,7 +157,11 @@ impl<P: Policy> Script<P> {
             task,
             kind: EventKind::Enqueue(enqueue),
         });
-        decision.expect("a decision about every enqueue")
+        let mut decision = decision.expect("a decision about every enqueue");
+        let cpus = self.driver.machine().online().len() as u32;
+        let options = self.driver.options();
+        decision.slice_ns = options.granted_slice_ns(decision.slice_ns, waiting, cpus);
+        decision
     }
 }
 

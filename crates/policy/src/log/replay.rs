@@ -133,6 +133,8 @@ impl fmt::Display for Shown {
             Placement::Ready { key } => write!(f, "ready at key {key}")?,
             Placement::Cpu { cpu } => write!(f, "to CPU {cpu}")?,
             Placement::Hold { lease_ns } => write!(f, "hold for {lease_ns} ns")?,
+            Placement::Hint { cpu: None } => write!(f, "hint")?,
+            Placement::Hint { cpu: Some(cpu) } => write!(f, "hint to CPU {cpu}")?,
         }
         write!(f, ", slice {slice_ns} ns, key offset {key_offset} ns")?;
         f.write_str(if preempt { ", may preempt" } else { "" })
@@ -186,7 +188,8 @@ pub fn replay<P: Policy>(bytes: &[u8]) -> Result<ReplayReport, ReplayError> {
     if header.policy != P::NAME {
         return Err(ReplayError::OtherPolicy(header.policy));
     }
-    let setup = Setup::with_params(&header.machine, header.seed, &header.params);
+    let setup = Setup::with_params(&header.machine, header.seed, &header.params)
+        .with_mode(header.options.mode);
     let driver = Driver::<P>::new(&setup)?;
     let mut replay = Replay {
         report: ReplayReport {

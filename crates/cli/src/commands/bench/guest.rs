@@ -123,8 +123,10 @@ fn measure(
     calibration: Calibration,
 ) -> anyhow::Result<()> {
     let charge = (variant != BASELINE).then(|| {
-        let arguments = ["run", variant, "--json"].map(String::from);
-        Charge::take(&project::own_path()?.into_os_string(), &arguments)
+        Charge::take(
+            &project::own_path()?.into_os_string(),
+            &run_arguments(variant),
+        )
     });
     let charge = charge.transpose()?;
     let measured = workloads
@@ -166,10 +168,39 @@ fn measure(
     measured
 }
 
+/// `edf/hint/slice_ms=5` as arguments.
+fn run_arguments(variant: &str) -> Vec<String> {
+    let mut words = variant.split('/');
+    let policy = words.next().unwrap_or_default();
+    let more = words.map(|word| match word.contains('=') {
+        true => format!("--set={word}"),
+        false => format!("--mode={word}"),
+    });
+    ["run", policy, "--json"]
+        .map(String::from)
+        .into_iter()
+        .chain(more)
+        .collect()
+}
+
 fn send(line: &Line) -> anyhow::Result<()> {
     let mut text = serde_json::to_string(line)?;
     text.push('\n');
     let mut stdout = std::io::stdout();
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::run_arguments;
+
+    #[test]
+    fn variants() {
+        assert_eq!(run_arguments("fifo"), ["run", "fifo", "--json"]);
+        assert_eq!(
+            run_arguments("edf/hint/slice_ms=5"),
+            ["run", "edf", "--json", "--mode=hint", "--set=slice_ms=5"]
+        );
+    }
 }

@@ -52,7 +52,8 @@ struct KernelArgs {
     /// Rounds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// Policies to measure, separated by commas
+    /// Policies to measure, separated by commas; with a mode and parameters after
+    /// slashes, such as edf/hint or edf/sync=false
     #[arg(long, value_delimiter = ',', default_value = "fifo,edf")]
     policies: Vec<String>,
     /// Workloads; with parameters, give the option once for each
@@ -79,8 +80,9 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let Backend::Kernel(args) = &args.backend;
     let machine = MachineFile::find(&args.machine)?;
     for policy in &args.policies {
-        if !policies::names().any(|name| name == policy) {
-            return Err(policies::unknown(policy, "separated by commas").into());
+        let name = policy.split('/').next().unwrap_or_default();
+        if !policies::names().any(|known| known == name) {
+            return Err(policies::unknown(name, "separated by commas").into());
         }
     }
     let workloads = workloads(&args.workloads)?;

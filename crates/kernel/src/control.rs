@@ -1,0 +1,284 @@
+//! The socket at which a running policy's process can be asked things: for its counters,
+//! or for the relay itself, so that another policy's process takes over.
+//!
+//! A line of JSON asks, a line of JSON answers. Only root can connect. To take over, a
+//! process sends `handoff` and gets the relay's descriptors; when it has mapped them,
+//! `pause` has the policy leave the relay alone, which schedules by itself what waits for
+//! too long. With `taken` the new process says that it schedules, and this one ends; if
+//! it goes away without a word, this one goes on.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, IoSlice, Write},
+    os::{
+        fd::AsRawFd,
+        unix::{
+            fs::{DirBuilderExt, MetadataExt},
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{abi, process::Watch, realtime::Urgent, relay::Attached};
+
+/// Names another directory for the socket.
+const DIRECTORY_VARIABLE: &str = "BATON_RUN";
+const DIRECTORY: &str = "/run/baton";
+const SOCKET: &str = "control";
+/// How long a policy may take to pause: longer than a call of it is allowed to.
+const PAUSE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the process that takes over may take to begin.
+const TAKE_PATIENCE: Duration = Duration::from_secs(15);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Longest line that is read.
+const LINE_MAX: u64 = 1 << 16;
+
+/// Where the socket is.
+#[must_use]
+pub fn socket_path() -> PathBuf {
+    let directory = std::env::var_os(DIRECTORY_VARIABLE).unwrap_or_else(|| DIRECTORY.into());
+    Path::new(&directory).join(SOCKET)
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Request {
+    /// Who schedules, and the counters.
+    Status,
+    /// The relay, to take over.
+    Handoff {
+        /// The asker's [`abi::VERSION`]; layouts of another version differ.
+        abi: u32,
+    },
+    /// The policy is to leave the relay alone.
+    Pause,
+    /// The asker schedules now.
+    Taken {
+        /// Its policy.
+        policy: String,
+        /// Its process.
+        pid: u32,
+    },
+}
+
+/// Who took over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Successor {
+    pub(crate) policy: String,
+    pub(crate) pid: u32,
+}
+
+/// What the server tells and hands out.
+pub(crate) struct Served {
+    pub(crate) attached: Attached,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) policy: &'static str,
+    pub(crate) mode: &'static str,
+    pub(crate) options: abi::Options,
+    pub(crate) began: Instant,
+    pub(crate) successor: Mutex<Option<Successor>>,
+}
+
+impl Served {
+    /// Who took over, once somebody has.
+    pub(crate) fn successor(&self) -> Option<Successor> {
+        let place = self.successor.lock();
+        place.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A thread that answers at the socket until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    path: PathBuf,
+    /// The socket file that is ours: a successor puts its own in its place.
+    inode: u64,
+}
+
+impl Server {
+    /// Opens the socket, in the place of one that another process left.
+    pub(crate) fn open(served: Arc<Served>) -> io::Result<Self> {
+        let path = socket_path();
+        if let Some(directory) = path.parent() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory)?;
+        }
+        let own = path.with_extension(std::process::id().to_string());
+        let _ = fs::remove_file(&own);
+        let listener = UnixListener::bind(&own)?;
+        listener.set_nonblocking(true)?;
+        let inode = fs::metadata(&own)?.ino();
+        fs::rename(&own, &path)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let stop = Arc::clone(&stop);
+            thread::Builder::new()
+                .name("baton-control".into())
+                .spawn(move || serve(&listener, &served, &stop))?
+        };
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+            path,
+            inode,
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        if fs::metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn serve(listener: &UnixListener, served: &Served, stop: &AtomicBool) {
+    // The relay is given away once.
+    while !stop.load(Ordering::Relaxed) && served.successor().is_none() {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                // Who asks and goes away has no answer to miss.
+                let _ = answer(stream, served, stop);
+            }
+            Err(_) => thread::sleep(LOOK_INTERVAL),
+        }
+    }
+}
+
+/// Answers one connection, until it closes or the relay is somebody else's.
+fn answer(stream: UnixStream, served: &Served, stop: &AtomicBool) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let mut reader = BufReader::new(stream);
+    while !stop.load(Ordering::Relaxed) {
+        let Some(request) = read_request(&mut reader)? else {
+            return Ok(());
+        };
+        match request {
+            Ok(Request::Status) => say(reader.get_mut(), &status(served))?,
+            Ok(Request::Handoff { abi }) => return hand_off(&mut reader, served, abi),
+            Ok(Request::Pause | Request::Taken { .. }) => {
+                refuse(reader.get_mut(), "nothing was handed over")?;
+            }
+            Err(problem) => refuse(reader.get_mut(), &problem)?,
+        }
+    }
+    Ok(())
+}
+
+/// The next request; none at the connection's end.
+fn read_request(reader: &mut BufReader<UnixStream>) -> io::Result<Option<Result<Request, String>>> {
+    let mut line = String::new();
+    io::Read::take(&mut *reader, LINE_MAX).read_line(&mut line)?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let request = serde_json::from_str(&line);
+    Ok(Some(
+        request.map_err(|error| format!("not a request: {error}")),
+    ))
+}
+
+fn status(served: &Served) -> Value {
+    json!({
+        "ok": true,
+        "policy": served.policy,
+        "mode": served.mode,
+        "pid": std::process::id(),
+        "uptime_s": served.began.elapsed().as_secs_f64(),
+        "stats": served.attached.stats(),
+    })
+}
+
+/// Gives the relay away, pauses the policy, and waits for word of the new owner. Where
+/// none comes, the policy goes on.
+fn hand_off(reader: &mut BufReader<UnixStream>, served: &Served, version: u32) -> io::Result<()> {
+    if version != abi::VERSION {
+        let problem = format!(
+            "the running policy's relay has version {}, yours {version}: use one version of Baton",
+            abi::VERSION
+        );
+        return refuse(reader.get_mut(), &problem);
+    }
+    // The gap is not to depend on the load.
+    let _urgent = Urgent::now();
+    send_relay(reader.get_mut(), served)?;
+    reader.get_mut().set_read_timeout(Some(TAKE_PATIENCE))?;
+    let Some(Ok(Request::Pause)) = read_request(reader)? else {
+        return refuse(reader.get_mut(), "`pause` was to come next");
+    };
+    if !served.watch.pause(PAUSE_PATIENCE) {
+        served.watch.resume();
+        return refuse(reader.get_mut(), "the running policy does not pause");
+    }
+    let taken = say(reader.get_mut(), &json!({ "ok": true })).and_then(|()| await_taken(reader));
+    if let Ok(successor) = taken {
+        let mut place = served
+            .successor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = Some(successor);
+        return say(reader.get_mut(), &json!({ "ok": true }));
+    }
+    // The relay may serve the other's options already.
+    let _ = served.attached.handles().switch_to(&served.options);
+    served.watch.resume();
+    Ok(())
+}
+
+fn send_relay(stream: &mut UnixStream, served: &Served) -> io::Result<()> {
+    let handles = served.attached.handles();
+    let mut line = serde_json::to_vec(&json!({
+        "ok": true,
+        "policy": served.policy,
+        "ring_bytes": handles.ring_bytes(),
+    }))?;
+    line.push(b'\n');
+    let fds = handles.fds();
+    sendmsg::<()>(
+        stream.as_raw_fd(),
+        &[IoSlice::new(&line)],
+        &[ControlMessage::ScmRights(&fds)],
+        MsgFlags::empty(),
+        None,
+    )?;
+    Ok(())
+}
+
+fn await_taken(reader: &mut BufReader<UnixStream>) -> io::Result<Successor> {
+    match read_request(reader)? {
+        Some(Ok(Request::Taken { policy, pid })) => Ok(Successor { policy, pid }),
+        _ => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+fn refuse(stream: &mut UnixStream, problem: &str) -> io::Result<()> {
+    say(stream, &json!({ "ok": false, "error": problem }))
+}
+
+fn say(stream: &mut UnixStream, value: &Value) -> io::Result<()> {
+    let mut line = value.to_string();
+    line.push('\n');
+    stream.write_all(line.as_bytes())
+}
