@@ -12,6 +12,7 @@
  * relay/rescue.h	the timer
  * relay/dispatch.h	what a CPU takes next
  * relay/switch.h	another policy takes over
+ * relay/tasks.h	what is known of each task, for people
  * here			the scheduler's operations
  */
 #include "relay/state.h"
@@ -21,12 +22,14 @@
 #include "relay/rescue.h"
 #include "relay/dispatch.h"
 #include "relay/switch.h"
+#include "relay/tasks.h"
 
 char _license[] SEC("license") = "GPL";
 
 /* `keyed`: the key is of the policy's kind, not just the time. */
-static __always_inline void place_fast(struct task_ctx *tctx, u64 key, bool keyed, u64 now)
+static __always_inline void place_fast(struct task_ctx *tctx, u32 by, u64 key, bool keyed, u64 now)
 {
+	placed_by(tctx, by);
 	tctx->key = key;
 	tctx->keyed = keyed;
 	tctx->decided_ns = now;
@@ -65,11 +68,12 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 
 	/* ops.enqueue is skipped from here. */
 	now = scx_bpf_now();
+	tctx->woken = 1;
 	wake_begin(tctx);
 	wait_begin(tctx, shared, now);
 	tctx->seq++;
 	tctx->fresh = 0;
-	place_fast(tctx, rule_key(tctx, p->scx.weight, now), rule_compares(), now);
+	place_fast(tctx, BATON_BY_IDLE, rule_key(tctx, p->scx.weight, now), rule_compares(), now);
 	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(shared, tctx->slice_ns), 0);
 	count(BATON_CNT_ENQUEUES);
 	count(BATON_CNT_FAST_IDLE);
@@ -99,13 +103,13 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 
 	/* Its CPU goes away, and the kernel moves it only from its own queues. */
 	if (is_stranded(p)) {
-		place_fast(tctx, now, false, now);
+		place_fast(tctx, BATON_BY_KERNEL, now, false, now);
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_of(shared, 0), enq_flags);
 		return true;
 	}
 	/* A pinned kernel thread serves the kernel itself, the timer included. */
 	if ((p->flags & PF_KTHREAD) && is_pinned(p)) {
-		place_fast(tctx, now, false, now);
+		place_fast(tctx, BATON_BY_KERNEL, now, false, now);
 		idle_take(shared, cpu);
 		cctx = get_cpu(cpu);
 		if (cctx && had_its_turn(cctx, now))
@@ -118,14 +122,15 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 		return false;
 	/* ops.select_cpu is not asked about a task with one CPU. */
 	if (options.idle_fast_path && is_pinned(p) && idle_claim(shared, cpu)) {
-		place_fast(tctx, rule_key(tctx, p->scx.weight, now), rule_compares(), now);
+		place_fast(tctx, BATON_BY_IDLE, rule_key(tctx, p->scx.weight, now), rule_compares(),
+			   now);
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(shared, 0), enq_flags);
 		count(BATON_CNT_FAST_IDLE);
 		return true;
 	}
 	if (options.sync_fast_path && tctx->sync) {
 		key = rule_key(tctx, p->scx.weight, now);
-		place_fast(tctx, key, true, now);
+		place_fast(tctx, BATON_BY_SYNC, key, true, now);
 		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), slice_of(shared, 0), key, enq_flags);
 		count(BATON_CNT_FAST_SYNC);
 		return true;
@@ -147,7 +152,7 @@ static __always_inline void enqueue_hinted(struct baton_shared *shared, struct t
 	struct cpu_ctx *cctx;
 	s32 cpu = -1;
 
-	place_fast(tctx, key, true, now);
+	place_fast(tctx, BATON_BY_HINT, key, true, now);
 	count(BATON_CNT_HINTED);
 	if (woken && !tctx->sync && tctx->hinted_preempt)
 		cpu = find_victim(p, key, now);
@@ -168,7 +173,7 @@ static __always_inline void enqueue_bypass(struct task_struct *p, struct task_ct
 {
 	u64 dsq = DSQ_RESCUE + llc_of(scx_bpf_task_cpu(p));
 
-	place_fast(tctx, now, false, now);
+	place_fast(tctx, BATON_BY_BYPASS, now, false, now);
 	count(BATON_CNT_BYPASSED);
 	scx_bpf_dsq_insert(p, dsq, options.rescue_slice_ns, enq_flags);
 }
@@ -194,6 +199,8 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 		wake_begin(tctx);
 	}
 	waited = tctx->enqueued_ns;
+	if (!waited)
+		tctx->woken = woken;
 	reason = enqueue_reason(tctx, woken, waited);
 	wait_begin(tctx, shared, now);
 	tctx->seq++;
@@ -318,7 +325,15 @@ void BPF_PROG(relay_running, struct task_struct *p)
 	if (tctx->enqueued_ns && now > tctx->enqueued_ns)
 		wait_ns = now - tctx->enqueued_ns;
 	if (tctx->enqueued_ns) {
-		stats->wait[bucket_of(wait_ns) & (BATON_HIST_BUCKETS - 1)]++;
+		u32 bucket = bucket_of(wait_ns) & (BATON_HIST_BUCKETS - 1);
+
+		stats->wait[bucket]++;
+		if (tctx->woken)
+			stats->wakeup[bucket]++;
+		tctx->waits++;
+		tctx->wait_sum_ns += wait_ns;
+		if (wait_ns > tctx->wait_max_ns)
+			tctx->wait_max_ns = wait_ns;
 		if (wait_ns > stats->wait_max_ns) {
 			stats->wait_max_ns = wait_ns;
 			stats->wait_max_pid = p->pid;

@@ -211,6 +211,44 @@ struct baton_shared {
 	__u8 exit_msg[BATON_EXIT_MSG_LEN];
 };
 
+/* Who placed a task, each time that it waited. */
+enum baton_by {
+	BATON_BY_POLICY = 0, /* a decision */
+	BATON_BY_HINT = 1,   /* the policy's rules, in hint mode */
+	BATON_BY_IDLE = 2,   /* it took an idle CPU when it was woken */
+	BATON_BY_SYNC = 3,   /* the sync fast path */
+	BATON_BY_KERNEL = 4, /* a pinned kernel thread, or its CPU went away */
+	BATON_BY_RESCUE = 5, /* no decision came in time */
+	BATON_BY_BYPASS = 6, /* the process was silent, or its ring full */
+	BATON_BY_STARVE = 7, /* it stood in ready for too long */
+	BATON_BY_NR = 8,
+};
+
+enum baton_task_state {
+	BATON_TASK_SLEEPING = 0,
+	BATON_TASK_WAITING = 1,
+	BATON_TASK_RUNNING = 2,
+};
+
+/* One task, as the relay's iterator over tasks writes it. */
+struct baton_task {
+	__u64 runtime_ns; /* of its life */
+	__u64 burst_ns;	  /* CPU time since its last sleep */
+	__u64 for_ns;	  /* how long it has been in this state */
+	__u64 dsq;	  /* WAITING: the queue it stands in */
+	__s64 key_offset;
+	__u64 wait_sum_ns; /* runnable to running, since the relay's start */
+	__u64 wait_max_ns;
+	__u32 waits;
+	__u32 pid;
+	__u32 tgid;
+	__u32 cpu;
+	__u32 weight;
+	__u32 state;
+	__u32 by[BATON_BY_NR];
+	__u8 name[BATON_NAME_LEN];
+};
+
 /* Counters, summed over CPUs by the process. */
 enum baton_counter {
 	BATON_CNT_EVENTS = 0,	 /* published */
@@ -251,7 +289,8 @@ struct baton_stats {
 	__u64 counter[BATON_CNT_NR];
 	__u64 queue_to_decision[BATON_HIST_BUCKETS];
 	__u64 decision_to_run[BATON_HIST_BUCKETS];
-	__u64 wait[BATON_HIST_BUCKETS]; /* runnable to running */
+	__u64 wait[BATON_HIST_BUCKETS];	  /* runnable to running */
+	__u64 wakeup[BATON_HIST_BUCKETS]; /* the same, of those that were woken */
 	__u64 wait_max_ns;
 	__u64 silent_wait_max_ns; /* of waits that ended in a silence */
 	__u32 wait_max_pid;

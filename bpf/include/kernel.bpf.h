@@ -86,6 +86,7 @@ struct css_set {
 struct task_struct {
 	unsigned int flags;
 	int prio;
+	int on_cpu;
 	s32 pid;
 	s32 tgid;
 	u64 start_time;
@@ -96,6 +97,17 @@ struct task_struct {
 	struct sched_entity se;
 	struct sched_ext_entity scx;
 	struct css_set *cgroups;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct scx_init_task_args {

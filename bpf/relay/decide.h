@@ -181,6 +181,7 @@ out:
 	bpf_iter_scx_dsq_destroy(&it);
 	if (result == BATON_RES_DONE && cmd->kind != BATON_CMD_HOLD) {
 		note_decision(enqueued_ns, now);
+		placed_by(tctx, BATON_BY_POLICY);
 		if (queued_dsq)
 			hand_to_idle(p, queued_dsq, slice_of(shared, cmd->slice_ns));
 	}

@@ -91,6 +91,7 @@ static __noinline u32 rescue_queue(u64 dsq, u64 now)
 		if (!rescue_move(&it, p, shared))
 			continue;
 		rescued++;
+		placed_by(tctx, BATON_BY_RESCUE);
 		count(BATON_CNT_RESCUES);
 		if (options.wants & BATON_WANT_CUSTODY)
 			publish_task(p, tctx, BATON_EV_RESCUED, 0, scx_bpf_task_cpu(p), 0, now);
@@ -126,6 +127,7 @@ static __noinline u32 rescue_starved(u64 dsq, u64 now)
 			continue;
 		if (rescue_move(&it, p, shared)) {
 			moved++;
+			placed_by(tctx, BATON_BY_STARVE);
 			count(BATON_CNT_STARVED);
 		}
 	}

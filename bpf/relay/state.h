@@ -28,12 +28,17 @@ struct task_ctx {
 	u64 stopped_ns;	     /* when it left its CPU */
 	u64 key;
 	s64 key_offset;
-	u64 slice_ns;	  /* hinted; 0: the options' */
-	u64 published_ns; /* HINT: when the process last heard of it */
-	u32 announced;	  /* to the policy of this generation; 0: to none */
+	u64 slice_ns; /* hinted; 0: the options' */
+	u64 wait_sum_ns;
+	u64 wait_max_ns;
+	u32 waits;
+	u32 by[BATON_BY_NR]; /* who placed it */
+	u64 published_ns;    /* HINT: when the process last heard of it */
+	u32 announced;	     /* to the policy of this generation; 0: to none */
 	u32 waker;
 	u32 hint_cpu;	   /* one more than the preferred CPU; 0: none */
 	u8 hinted_preempt; /* it may preempt when woken */
+	u8 woken;	   /* it waits because it was woken */
 	u8 sync;	   /* the wakeup was synchronous */
 	u8 slept;	   /* it slept since it last ran */
 	u8 fresh;	   /* created, not enqueued yet */
@@ -258,10 +263,17 @@ static __always_inline void wait_end(struct task_ctx *tctx, struct baton_shared 
 {
 	tctx->enqueued_ns = 0;
 	tctx->decided_ns = 0;
+	tctx->woken = 0;
 	if (tctx->counted) {
 		tctx->counted = 0;
 		__sync_fetch_and_sub(&shared->waiting, 1);
 	}
+}
+
+/* `by` is a constant of enum baton_by. */
+static __always_inline void placed_by(struct task_ctx *tctx, u32 by)
+{
+	tctx->by[by & (BATON_BY_NR - 1)]++;
 }
 
 /* A wakeup starts a new burst. */

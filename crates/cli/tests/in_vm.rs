@@ -112,3 +112,64 @@ fn the_bench_measures_all_cells() {
         );
     }
 }
+
+/// Waits until a policy schedules; to be put before what needs one.
+const ENABLED: &str =
+    "while [ \"$(cat /sys/kernel/sched_ext/state)\" != enabled ]; do sleep 0.1; done";
+
+#[test]
+#[ignore = "boots a VM"]
+fn a_running_policy_can_be_asked_and_replaced() {
+    let script = format!(
+        "baton run edf >/dev/null 2>/tmp/first & FIRST=$!; {ENABLED}
+         baton workload hogs:count=3,seconds=8 >/dev/null & HOGS=$!
+         sleep 2; baton top --once; baton why $HOGS
+         baton switch fifo --for 3s 2>&1; wait $FIRST; cat /tmp/first; wait $HOGS
+         cat /sys/kernel/sched_ext/state; ls /run/baton; baton why 1"
+    );
+    let ran = baton(&["vm", "--", "sh", "-c", &script]);
+    for words in [
+        "edf, mode decide, process ",
+        " on CPU ",
+        "by a decision of the policy",
+        "fifo took over from edf: ",
+        "fifo took over (process ",
+        "disabled",
+    ] {
+        assert!(ran.stdout.contains(words), "no {words:?} in {}", ran.stdout);
+    }
+    // Nothing is left of the socket either.
+    assert!(
+        ran.stdout.trim_end().ends_with("disabled"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(ran.status, 1);
+    assert!(
+        ran.stderr.contains("no policy runs on this machine"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+#[ignore = "boots a VM"]
+fn a_broken_guard_gives_the_machine_back() {
+    let script = format!(
+        "baton run edf --guard 'p50_wakeup<1us' & RUN=$!; {ENABLED}
+         baton workload pipe+hogs:count=4,seconds=8 >/dev/null; wait $RUN; STATUS=$?
+         cat /sys/kernel/sched_ext/state; exit $STATUS"
+    );
+    let ran = baton(&["vm", "--", "sh", "-c", &script]);
+    assert_eq!(
+        (ran.status, ran.stdout.trim()),
+        (1, "disabled"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("p50_wakeup<1us did not hold"),
+        "{}",
+        ran.stderr
+    );
+}

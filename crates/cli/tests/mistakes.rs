@@ -57,6 +57,37 @@ fn unknown_policies_come_with_the_nearest() {
 }
 
 #[test]
+fn nobody_to_ask() {
+    let empty = tempfile::tempdir().unwrap();
+    for arguments in [&["top", "--once"][..], &["why", "1"], &["switch", "fifo"]] {
+        let output = command()
+            .args(arguments)
+            .env("BATON_RUN", empty.path())
+            .output();
+        let given = given(output.unwrap());
+        // Switching needs root before it looks for whom to ask.
+        let known = given.stderr.contains("no policy runs") || given.stderr.contains("root");
+        assert!(
+            given.status != 0 && known,
+            "{arguments:?}: {}",
+            given.stderr
+        );
+    }
+}
+
+#[test]
+fn modes_and_guards_that_make_no_sense() {
+    let given = baton(&["run", "edf", "--mode", "guess"]);
+    assert_eq!(given.status, 2, "{}", given.stderr);
+    assert!(given.stderr.contains("decide or hint"), "{}", given.stderr);
+    check(
+        &["run", "edf", "--guard", "p98_wakeup<5ms"],
+        2,
+        &["p98_wakeup<5ms", "p99_wakeup<5ms"],
+    );
+}
+
+#[test]
 fn unknown_parameters_and_workloads() {
     check(&["workload", "pip"], 2, &["no workload `pip`", "messaging"]);
     check(

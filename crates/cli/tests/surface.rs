@@ -6,11 +6,14 @@ use common::baton;
 
 #[test]
 fn help_has_an_example() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["doctor"],
         &["policies"],
         &["run"],
+        &["switch"],
+        &["top"],
+        &["why"],
         &["replay"],
         &["vm"],
         &["workload"],

@@ -38,7 +38,10 @@ const __u64 baton_layout[64] = {
 	offsetof(struct baton_stats, queue_to_decision),
 	offsetof(struct baton_stats, wait),
 	offsetof(struct baton_stats, wait_max_ns),
+	sizeof(struct baton_task),
+	offsetof(struct baton_task, waits),
+	offsetof(struct baton_task, by),
 	BATON_CNT_NR,
 };
 
-const __u64 baton_layout_len = 35;
+const __u64 baton_layout_len = 38;

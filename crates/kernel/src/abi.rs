@@ -231,6 +231,35 @@ pub const COUNTERS: [&str; 26] = [
     "taken_over",
 ];
 
+/// Who placed a task, in the order of `enum baton_by`.
+pub const BY: [&str; 8] = [
+    "policy", "hint", "idle", "sync", "kernel", "rescue", "bypass", "starve",
+];
+
+pub const TASK_WAITING: u32 = 1;
+pub const TASK_RUNNING: u32 = 2;
+
+/// `struct baton_task`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Task {
+    pub runtime_ns: u64,
+    pub burst_ns: u64,
+    pub for_ns: u64,
+    pub dsq: u64,
+    pub key_offset: i64,
+    pub wait_sum_ns: u64,
+    pub wait_max_ns: u64,
+    pub waits: u32,
+    pub pid: u32,
+    pub tgid: u32,
+    pub cpu: u32,
+    pub weight: u32,
+    pub state: u32,
+    pub by: [u32; BY.len()],
+    pub name: [u8; NAME_LEN],
+}
+
 /// `struct baton_stats`
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -239,6 +268,7 @@ pub struct RawStats {
     pub queue_to_decision: [u64; HIST_BUCKETS],
     pub decision_to_run: [u64; HIST_BUCKETS],
     pub wait: [u64; HIST_BUCKETS],
+    pub wakeup: [u64; HIST_BUCKETS],
     pub wait_max_ns: u64,
     pub silent_wait_max_ns: u64,
     pub wait_max_pid: u32,
@@ -294,6 +324,9 @@ mod tests {
             offset_of!(RawStats, queue_to_decision),
             offset_of!(RawStats, wait),
             offset_of!(RawStats, wait_max_ns),
+            size_of::<Task>(),
+            offset_of!(Task, waits),
+            offset_of!(Task, by),
             COUNTERS.len(),
         ];
         // SAFETY: constants of a C object that is linked into this test.

@@ -30,7 +30,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{abi, process::Watch, realtime::Urgent, relay::Attached};
+use crate::{abi, process::Watch, realtime::Urgent, relay::Attached, stats::Stats};
 
 /// Names another directory for the socket.
 const DIRECTORY_VARIABLE: &str = "BATON_RUN";
@@ -57,6 +57,8 @@ pub fn socket_path() -> PathBuf {
 pub enum Request {
     /// Who schedules, and the counters.
     Status,
+    /// Every task.
+    Tasks,
     /// The relay, to take over.
     Handoff {
         /// The asker's [`abi::VERSION`]; layouts of another version differ.
@@ -171,12 +173,17 @@ fn answer(stream: UnixStream, served: &Served, stop: &AtomicBool) -> io::Result<
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     let mut reader = BufReader::new(stream);
+    let mut last = None;
     while !stop.load(Ordering::Relaxed) {
         let Some(request) = read_request(&mut reader)? else {
             return Ok(());
         };
         match request {
-            Ok(Request::Status) => say(reader.get_mut(), &status(served))?,
+            Ok(Request::Status) => say(reader.get_mut(), &status(served, &mut last))?,
+            Ok(Request::Tasks) => match served.attached.handles().tasks() {
+                Ok(tasks) => say(reader.get_mut(), &json!({ "ok": true, "tasks": tasks }))?,
+                Err(error) => refuse(reader.get_mut(), &format!("cannot list tasks: {error}"))?,
+            },
             Ok(Request::Handoff { abi }) => return hand_off(&mut reader, served, abi),
             Ok(Request::Pause | Request::Taken { .. }) => {
                 refuse(reader.get_mut(), "nothing was handed over")?;
@@ -200,14 +207,21 @@ fn read_request(reader: &mut BufReader<UnixStream>) -> io::Result<Option<Result<
     ))
 }
 
-fn status(served: &Served) -> Value {
+/// Who schedules, all counters, and those since this connection last asked.
+fn status(served: &Served, last: &mut Option<(Instant, Stats)>) -> Value {
+    let (now, stats) = (Instant::now(), served.attached.stats());
+    let (since, before) = last
+        .replace((now, stats.clone()))
+        .unwrap_or_else(|| (served.began, Stats::default()));
     json!({
         "ok": true,
         "policy": served.policy,
         "mode": served.mode,
         "pid": std::process::id(),
         "uptime_s": served.began.elapsed().as_secs_f64(),
-        "stats": served.attached.stats(),
+        "window_s": now.duration_since(since).as_secs_f64(),
+        "window": stats.clone().since(&before),
+        "stats": stats,
     })
 }
 

@@ -20,6 +20,13 @@ pub enum ExitReason {
         /// The kernel's message.
         message: String,
     },
+    /// The condition of [`crate::RunConfig::guard`] did not hold.
+    GuardBroken {
+        /// The condition.
+        condition: String,
+        /// What was found instead, nanoseconds.
+        value_ns: u64,
+    },
     /// Another process took over; the relay goes on.
     Switched {
         /// Its policy.
@@ -65,6 +72,13 @@ impl fmt::Display for ExitReason {
             }
             Self::Ejected { reason, message } => {
                 write!(f, "ejected by the kernel: {reason}: {message}")
+            }
+            Self::GuardBroken {
+                condition,
+                value_ns,
+            } => {
+                let value_ms = *value_ns as f64 / 1e6;
+                write!(f, "{condition} did not hold: {value_ms:.3} ms")
             }
             Self::Switched { policy, pid } => {
                 write!(f, "{policy} took over (process {pid})")

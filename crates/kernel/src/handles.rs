@@ -16,10 +16,11 @@ use crate::{
     ring::Ring,
     shared::{Batch, Shared},
     stats::{Stats, read_stats},
+    tasks::{self, TaskReport},
 };
 
 /// How many descriptors a relay is.
-pub(crate) const COUNT: usize = 9;
+pub(crate) const COUNT: usize = 10;
 
 /// Every part of an attached relay that its process needs. The relay schedules as long
 /// as somebody holds the link.
@@ -36,6 +37,7 @@ pub(crate) struct Handles {
     decide: OwnedFd,
     start: OwnedFd,
     switch: OwnedFd,
+    tasks: OwnedFd,
     ring_bytes: u32,
 }
 
@@ -64,6 +66,7 @@ impl Handles {
             decide: program("relay_decide")?,
             start: program("relay_start")?,
             switch: program("relay_switch")?,
+            tasks: program("relay_tasks")?,
             ring_bytes,
         })
     }
@@ -80,6 +83,7 @@ impl Handles {
             &self.decide,
             &self.start,
             &self.switch,
+            &self.tasks,
         ]
         .map(AsRawFd::as_raw_fd)
     }
@@ -95,6 +99,7 @@ impl Handles {
             decide,
             start,
             switch,
+            tasks,
         ] = fds;
         Self {
             link,
@@ -106,6 +111,7 @@ impl Handles {
             decide,
             start,
             switch,
+            tasks,
             ring_bytes,
         }
     }
@@ -147,6 +153,11 @@ impl Handles {
     /// The counters now.
     pub(crate) fn stats(&self) -> Stats {
         read_stats(self.stats.as_fd())
+    }
+
+    /// Every task that the relay schedules, as it is now.
+    pub(crate) fn tasks(&self) -> io::Result<Vec<TaskReport>> {
+        tasks::read(self.tasks.as_fd())
     }
 
     /// Lets the relay go, and tells its last counters.

@@ -12,6 +12,7 @@
 //! - [`arena`], [`realtime`]: memory and priority of the scheduling thread;
 //! - [`process`]: the scheduling thread, and the plain loop beneath it;
 //! - [`record`]: the log for replay;
+//! - [`guard`]: a condition that must hold;
 //! - [`control`], [`takeover`]: the socket of a running policy, and who asks there;
 //! - [`run`]: all of it together.
 //!
@@ -57,6 +58,7 @@ pub mod decide;
 mod doctor;
 mod error;
 pub mod exit;
+pub mod guard;
 mod handles;
 pub mod process;
 pub mod realtime;
@@ -69,10 +71,12 @@ pub mod shared;
 mod signals;
 pub mod stats;
 pub mod takeover;
+pub mod tasks;
 
 pub use doctor::{Check, doctor};
 pub use error::Error;
 pub use exit::ExitReason;
+pub use guard::Guard;
 pub use process::ProcessStats;
 pub use run::{EXIT_STUCK, RunConfig, RunReport, Takeover, run};
 pub use stats::{Stats, Summary};

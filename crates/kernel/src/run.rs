@@ -18,6 +18,7 @@ use crate::{
     control::{self, Request, Served, Server, Successor},
     convert,
     exit::ExitReason,
+    guard::{Guard, Sentry},
     process::ProcessStats,
     realtime::{self, Urgent},
     record::LogWriter,
@@ -53,6 +54,8 @@ pub struct RunConfig {
     pub log: Option<PathBuf>,
     /// The machine; without, what `/sys` tells.
     pub machine: Option<Machine>,
+    /// What must hold, or the machine goes back to the kernel's own scheduler.
+    pub guard: Option<Guard>,
     /// Whether to take over from the policy that runs, instead of loading a relay.
     pub takeover: bool,
     /// Bytes of the ring of events; without, 4 MiB, some 40,000 events.
@@ -323,6 +326,10 @@ fn watch(
 ) -> (ExitReason, u64) {
     let deadline = config.duration.map(|duration| Instant::now() + duration);
     let (mut stuck_since, mut stuck_periods, mut timers_lost) = (0, 0, 0);
+    let mut sentry = config
+        .guard
+        .clone()
+        .map(|guard| Sentry::new(guard, Instant::now(), served.attached.stats()));
     loop {
         let left = deadline.map_or(WATCH_PERIOD, |end| {
             end.saturating_duration_since(Instant::now())
@@ -345,6 +352,19 @@ fn watch(
         if realtime::now_ns().saturating_sub(shared.timer_ns()) > TIMER_LATE_NS {
             served.attached.rearm_timer();
             timers_lost += 1;
+        }
+        let now = Instant::now();
+        if let Some(sentry) = sentry.as_mut().filter(|sentry| sentry.is_due(now))
+            && let Some(value_ns) = sentry.judge(now, served.attached.stats())
+        {
+            let condition = sentry.condition();
+            return (
+                ExitReason::GuardBroken {
+                    condition,
+                    value_ns,
+                },
+                timers_lost,
+            );
         }
         // Counted in periods of this thread, which stop while the process is
         // stopped, not in time, which does not.

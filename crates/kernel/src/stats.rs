@@ -79,6 +79,16 @@ impl Histogram {
         0
     }
 
+    /// Counts a value so many times, in the bucket that the relay would choose.
+    #[cfg(test)]
+    pub(crate) fn record(&mut self, value: u64, times: u64) {
+        let fits = |bucket: &usize| upper_bound(*bucket) >= value;
+        let bucket = (0..HIST_BUCKETS)
+            .filter(|bucket| !(4..8).contains(bucket))
+            .find(fits);
+        self.buckets[bucket.expect("a small value")] += times;
+    }
+
     fn subtract(&mut self, other: &Self) {
         for (ours, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
             *ours = ours.saturating_sub(*theirs);
@@ -134,6 +144,9 @@ pub struct Stats {
     /// From becoming runnable to running.
     #[serde(serialize_with = "serialize_summary")]
     pub wait: Histogram,
+    /// The same, of those that became runnable by a wakeup.
+    #[serde(serialize_with = "serialize_summary")]
+    pub wakeup: Histogram,
     /// Longest time from runnable to running.
     pub wait_max_ns: u64,
     /// Longest wait that ended while the process was silent.
@@ -159,6 +172,7 @@ impl Stats {
         self.queue_to_decision.subtract(&before.queue_to_decision);
         self.decision_to_run.subtract(&before.decision_to_run);
         self.wait.subtract(&before.wait);
+        self.wakeup.subtract(&before.wakeup);
         self
     }
 
@@ -177,6 +191,7 @@ impl Stats {
             stats.queue_to_decision.add(&raw.queue_to_decision);
             stats.decision_to_run.add(&raw.decision_to_run);
             stats.wait.add(&raw.wait);
+            stats.wakeup.add(&raw.wakeup);
             stats.silent_wait_max_ns = stats.silent_wait_max_ns.max(raw.silent_wait_max_ns);
             if raw.wait_max_ns > stats.wait_max_ns {
                 stats.wait_max_ns = raw.wait_max_ns;
@@ -211,6 +226,7 @@ impl fmt::Display for Stats {
             ("queue to decision", &self.queue_to_decision),
             ("decision to run", &self.decision_to_run),
             ("runnable to running", &self.wait),
+            ("woken to running", &self.wakeup),
         ];
         for (name, histogram) in rows {
             write!(f, "  {name:<20}")?;

@@ -22,7 +22,7 @@ use crate::{
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT_TRIES: u32 = 10;
 const CONNECT_PAUSE: Duration = Duration::from_millis(200);
-const LINE_MAX: usize = 1 << 16;
+const ANSWER_MAX: usize = 64 << 20;
 
 /// A connection to the process that schedules.
 #[derive(Debug)]
@@ -55,11 +55,12 @@ impl Running {
     pub fn ask(&mut self, request: &Request) -> Result<Value, Error> {
         self.send(request)?;
         let mut line = Vec::new();
-        let mut byte = [0];
-        while line.last() != Some(&b'\n') && line.len() < LINE_MAX {
-            match self.stream.read(&mut byte).map_err(broken)? {
+        let mut part = vec![0; 1 << 14];
+        // It says nothing that was not asked for, so a line is all there is.
+        while line.last() != Some(&b'\n') && line.len() < ANSWER_MAX {
+            match self.stream.read(&mut part).map_err(broken)? {
                 0 => break,
-                _ => line.push(byte[0]),
+                length => line.extend_from_slice(&part[..length]),
             }
         }
         accepted(&line)

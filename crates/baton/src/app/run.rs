@@ -26,6 +26,10 @@ pub struct RunArgs {
     /// Give the scheduling thread this CPU, to spin on instead of sleeping (large machines)
     #[arg(long, value_name = "CPU")]
     pub spin: Option<u32>,
+    /// Give the machine back when this does not hold, such as p99_wakeup<5ms: a quantile (p50,
+    /// p90, p99, p999, max) of a latency (wakeup, wait, decision), over 3 seconds in a row
+    #[arg(long, value_name = "CONDITION")]
+    pub guard: Option<String>,
     /// Print the counters and latencies at the end
     #[arg(long)]
     pub stats: bool,
@@ -85,6 +89,9 @@ fn schedule<P: Policy>(args: &RunArgs, takeover: bool) -> Result<(), Failure> {
         takeover,
         ..RunConfig::default()
     };
+    let guard = args.guard.as_deref().map(str::parse).transpose();
+    let guard = guard.map_err(|problem: String| Failure::new(Code::BadParameter, problem))?;
+    let config = RunConfig { guard, ..config };
     let until = match args.duration {
         Some(duration) => format!("for {} s", duration.as_secs_f64()),
         None => "until Ctrl-C".to_owned(),
@@ -115,6 +122,10 @@ fn schedule<P: Policy>(args: &RunArgs, takeover: bool) -> Result<(), Failure> {
             "{} ended after {:.1} s: {}",
             report.policy, report.wall_s, report.exit
         );
+    }
+    if let baton_kernel::ExitReason::GuardBroken { .. } = report.exit {
+        let message = format!("{}; the kernel's own scheduler is back", report.exit);
+        return Err(Failure::new(Code::Other("guard-broken", 1), message));
     }
     if report.exit.is_ejection() {
         let message = format!(

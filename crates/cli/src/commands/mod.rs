@@ -9,7 +9,11 @@ pub(crate) mod policies;
 mod replay;
 mod run;
 mod switch;
+#[cfg(feature = "kernel")]
+mod top;
 mod vm;
+#[cfg(feature = "kernel")]
+mod why;
 mod workload;
 
 use std::process::ExitCode;
@@ -23,6 +27,10 @@ pub(crate) enum Command {
     Policies(policies::Args),
     Run(run::Args),
     Switch(switch::Args),
+    #[cfg(feature = "kernel")]
+    Top(top::Args),
+    #[cfg(feature = "kernel")]
+    Why(why::Args),
     Replay(replay::Args),
     Vm(vm::Args),
     Workload(workload::Args),
@@ -44,6 +52,10 @@ impl Command {
             Self::Policies(args) => policies::execute(&args),
             Self::Run(args) => run::execute(&args),
             Self::Switch(args) => switch::execute(&args),
+            #[cfg(feature = "kernel")]
+            Self::Top(args) => top::execute(&args),
+            #[cfg(feature = "kernel")]
+            Self::Why(args) => why::execute(&args),
             Self::Replay(args) => replay::execute(&args),
             Self::Vm(args) => vm::execute(&args),
             Self::Workload(args) => workload::execute(&args),

@@ -18,6 +18,7 @@ use super::policies;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sudo baton run fifo --for 30s --stats
+  sudo baton run edf --mode hint --guard 'p99_wakeup<5ms'
   sudo baton run edf --log run.log      # then: baton replay run.log")]
 pub(crate) struct Args {
     /// A policy; `baton policies` lists them
