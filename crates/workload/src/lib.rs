@@ -15,6 +15,7 @@
 //! Nothing here knows which scheduler runs: a workload is the same under any of them.
 
 pub mod calibration;
+mod cgroups;
 pub mod chaos;
 mod error;
 mod histogram;
