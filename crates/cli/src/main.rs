@@ -44,6 +44,8 @@ struct Args {
 fn main() -> ExitCode {
     // In a VM this same program is process 1.
     baton_vm::guest::run_if_init();
+    // Or a process of a workload.
+    baton_workload::run_if_child();
     let result = app::parse::<Args>(|command| command)
         .map_err(anyhow::Error::from)
         .and_then(|args| args.command.execute());

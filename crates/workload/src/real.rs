@@ -4,10 +4,12 @@
 //! background parts are let go and compute; then all others are let go. So no creation is
 //! measured, and the foreground meets its background from the first moment.
 
+pub(crate) mod build;
 mod frames;
 mod gate;
 mod handoff;
 mod hogs;
+mod make;
 mod messaging;
 mod pipe;
 pub(crate) mod spinner;
@@ -19,6 +21,7 @@ use crate::spec::{Part, Workload};
 use crate::stop::NEVER;
 use crate::sys::{clock, sched};
 use gate::Gate;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -41,6 +44,10 @@ pub struct RunOptions<'a> {
     pub duration: Option<Duration>,
     /// The capacity of a CPU; measured before the run if not given.
     pub calibration: Option<Calibration>,
+    /// The program that is executed for tasks that are programs. It must call
+    /// [`run_if_child`](crate::run_if_child) first thing in `main`. By default the calling program
+    /// itself, which then must do so.
+    pub program: Option<PathBuf>,
     /// Ends the run early when set, see [`crate::stop::on_signals`].
     pub stop: &'a AtomicBool,
     /// Ends the run early after this, so that a scheduler that starves the workload cannot keep
@@ -56,6 +63,7 @@ impl Default for RunOptions<'_> {
             salt: None,
             duration: None,
             calibration: None,
+            program: None,
             stop: &NEVER,
             time_limit: Duration::from_secs(120),
         }
@@ -68,6 +76,7 @@ pub(crate) struct Context<'a> {
     pub(crate) salt: Option<&'a str>,
     pub(crate) calibration: Calibration,
     pub(crate) cpus: usize,
+    pub(crate) program: Option<&'a Path>,
     pub(crate) gate: Gate,
 }
 
@@ -92,6 +101,7 @@ pub fn run(workload: &Workload, options: &RunOptions<'_>) -> Result<Report, Erro
         salt: options.salt.as_deref(),
         calibration: options.calibration.unwrap_or_else(Calibration::measure),
         cpus: sched::allowed_cpus().len(),
+        program: options.program.as_deref(),
         gate: Gate::new(workload.parts().len(), bounded),
     };
     let (reports, notes, wall_s) = thread::scope(|scope| {
@@ -169,13 +179,9 @@ fn conduct(workload: &Workload, options: &RunOptions<'_>, gate: &Gate) -> (Vec<S
 
 /// The duration of a workload that has no bounded part.
 fn unbounded_seconds(workload: &Workload) -> Option<f64> {
-    workload
-        .parts()
-        .iter()
-        .try_fold(0.0, |longest, part| match part {
-            Part::Hogs(hogs) => Some(f64::max(longest, hogs.seconds)),
-            Part::Messaging(_) | Part::Pipe(_) | Part::Frames(_) => None,
-        })
+    workload.parts().iter().try_fold(0.0, |longest, part| {
+        Some(f64::max(longest, part.unbounded_seconds()?))
+    })
 }
 
 fn until(end_ns: Option<u64>) -> Duration {
@@ -191,6 +197,7 @@ fn supervise(part: &Part, context: &Context<'_>) -> Result<PartReport, Error> {
         Part::Pipe(pipe) => pipe::run(pipe, context),
         Part::Frames(frames) => frames::run(frames, context),
         Part::Hogs(hogs) => hogs::run(hogs, context),
+        Part::Build(build) => build::run(build, context),
     };
     attendance.succeeded = report.is_ok();
     report
@@ -203,6 +210,7 @@ fn supervisor_name(part: &Part, context: &Context<'_>) -> String {
         Part::Pipe(_) => crate::names::PING,
         Part::Frames(_) => crate::names::FRAME_INPUT,
         Part::Hogs(_) => "hogs",
+        Part::Build(_) => "build",
     };
     crate::names::task_name(role, context.salt)
 }
@@ -236,7 +244,8 @@ fn compile(
         metrics.extend(report.metrics);
         histograms.extend(report.histograms);
         let kind = part.kind().name;
-        notes.extend(report.unfinished.map(|note| format!("{kind}: {note}")));
+        let said = report.unfinished.into_iter().chain(report.notes);
+        notes.extend(said.map(|note| format!("{kind}: {note}")));
     }
     Report {
         workload: workload.to_string(),

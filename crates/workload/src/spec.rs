@@ -1,6 +1,7 @@
 //! The description of a workload: plain data, the same for real runs and simulated actors.
 
 use crate::kinds::{self, Kind};
+use crate::lengths;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub enum Part {
     Frames(Frames),
     /// Background that never sleeps.
     Hogs(Hogs),
+    /// Programs that are started, compute, read and write.
+    Build(Build),
 }
 
 /// Groups of `fan` senders and `fan` receivers.
@@ -98,6 +101,35 @@ pub struct Hogs {
     pub seconds: f64,
 }
 
+/// A build of a program, as `make -jN` does it: each unit is a process of its own, forked and
+/// executed, that reads a source and headers, computes and writes an object; when all units are
+/// done another process links the objects.
+///
+/// The CPU times of the units differ widely, see [`Build::units_ns`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Build {
+    /// Processes at a time.
+    pub jobs: Count,
+    /// Units of one build.
+    pub units: u32,
+    /// The CPU time of a unit on an undisturbed CPU, on average, in milliseconds. What starting a
+    /// process and its files cost comes on top.
+    pub unit_ms: u32,
+    /// How many builds. The units of the next may be compiled while one is linked.
+    pub builds: Builds,
+    /// Duration in seconds where builds are endless and no other part bounds the run.
+    pub seconds: f64,
+}
+
+/// A number of builds, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builds {
+    /// This many.
+    Fixed(u32),
+    /// As many as there is time for.
+    Endless,
+}
+
 /// A number of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
@@ -121,15 +153,37 @@ impl Workload {
             match part {
                 Part::Frames(frames) => frames.seconds = duration.as_secs_f64(),
                 Part::Hogs(hogs) => hogs.seconds = duration.as_secs_f64(),
+                Part::Build(build) => build.seconds = duration.as_secs_f64(),
                 Part::Messaging(_) | Part::Pipe(_) => {}
             }
         }
         self
     }
 
-    /// Whether several parts run side by side, which changes some defaults.
-    pub(crate) fn is_combined(&self) -> bool {
-        self.parts.len() > 1
+    /// Where the part of this index stands, which changes some defaults.
+    pub(crate) fn place(&self, index: usize) -> Place {
+        Place::of(index, self.parts.len())
+    }
+}
+
+/// Where a part stands among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// There is no other.
+    Alone,
+    /// Others are beside this one, which is the one that is measured for the whole.
+    First,
+    /// It stands behind another.
+    Behind,
+}
+
+impl Place {
+    pub(crate) fn of(index: usize, parts: usize) -> Self {
+        match (index, parts) {
+            (0, 1) => Self::Alone,
+            (0, _) => Self::First,
+            _ => Self::Behind,
+        }
     }
 }
 
@@ -141,12 +195,22 @@ impl Part {
             Self::Pipe(_) => &kinds::PIPE,
             Self::Frames(_) => &kinds::FRAMES,
             Self::Hogs(_) => &kinds::HOGS,
+            Self::Build(_) => &kinds::BUILD,
         }
     }
 
     /// Whether the part ends by itself. One that does not ends with those that do.
     pub fn is_bounded(&self) -> bool {
-        !matches!(self, Self::Hogs(_))
+        self.unbounded_seconds().is_none()
+    }
+
+    /// The duration of a part that does not end by itself, for when no other part ends.
+    pub(crate) fn unbounded_seconds(&self) -> Option<f64> {
+        match self {
+            Self::Hogs(hogs) => Some(hogs.seconds),
+            Self::Build(build) => (build.builds == Builds::Endless).then_some(build.seconds),
+            Self::Messaging(_) | Self::Pipe(_) | Self::Frames(_) => None,
+        }
     }
 }
 
@@ -177,6 +241,22 @@ impl Frames {
         let mixed = seed ^ frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((stage as u64 + 1) << 56);
         let varied = 1.0 + self.jitter * (2.0 * fastrand::Rng::with_seed(mixed).f64() - 1.0);
         self.load * self.period_ns() as f64 * stage.share() * varied
+    }
+}
+
+impl Build {
+    /// The CPU time of each unit of a build, counted from 0, on an undisturbed CPU. They sum up to
+    /// the same for every seed. Most are shorter than the average and a few many times as long, as
+    /// the files of a project are: log-normal, with a standard deviation of 1 in the logarithm.
+    pub fn units_ns(&self, seed: u64, build: u32) -> Vec<u64> {
+        let mixed = seed ^ (u64::from(build) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let total_ns = u64::from(self.units) * self.link_ns();
+        lengths::heavy_tailed(mixed, self.units as usize, total_ns)
+    }
+
+    /// The CPU time of the link: that of an average unit.
+    pub fn link_ns(&self) -> u64 {
+        u64::from(self.unit_ms) * 1_000_000
     }
 }
 

@@ -19,6 +19,8 @@ use crate::{
 #[command(after_help = "Examples:
   baton workload pipe
   baton workload frames:seconds=10+hogs --json
+  baton workload build:jobs=4,units=40
+  baton workload frames+build                    # a game beside a build
   baton vm --policy edf -- baton workload messaging:groups=8")]
 pub(crate) struct Args {
     /// The workload, such as `pipe` or `frames:load=0.4+hogs`
@@ -111,6 +113,7 @@ fn describe(kind: &Kind) -> serde_json::Value {
                 "name": parameter.name,
                 "default": parameter.default,
                 "default_combined": parameter.default_combined,
+                "default_behind": parameter.default_behind,
                 "about": parameter.about,
             })
         })
