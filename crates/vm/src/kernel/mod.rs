@@ -1,10 +1,8 @@
 //! Finding a kernel to boot: a file, the host's own, or a packaged one that lies in the cache.
 
-mod apt;
 mod cache;
 mod debian;
 mod host;
-mod sources;
 mod version;
 
 use std::{
@@ -14,7 +12,7 @@ use std::{
     str::FromStr,
 };
 
-pub use cache::{cache_dir, cached_kernels};
+pub use cache::cached_kernels;
 use version::Version;
 
 use crate::Error;
