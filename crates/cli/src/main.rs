@@ -5,6 +5,7 @@
 //!
 //! - `commands`: one file for each command;
 //! - `charge`: a policy's process, started, attached and stopped;
+//! - `needs`: what a workload needs beside this program;
 //! - `project`: what `--policy` names, made into a program;
 //! - `table`: aligned columns.
 #![allow(clippy::print_stdout)]
@@ -12,6 +13,7 @@
 mod charge;
 mod commands;
 mod failures;
+mod needs;
 mod project;
 mod table;
 

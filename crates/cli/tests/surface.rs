@@ -51,7 +51,10 @@ fn workloads_are_listed() {
         .iter()
         .map(|kind| kind["name"].clone())
         .collect();
-    assert_eq!(names, ["messaging", "pipe", "frames", "hogs", "build"]);
+    assert_eq!(
+        names,
+        ["messaging", "pipe", "frames", "hogs", "build", "compile"]
+    );
 }
 
 #[test]

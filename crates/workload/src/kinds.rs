@@ -152,7 +152,26 @@ pub(crate) const BUILD: Kind = Kind {
     example: "build:jobs=4,units=40",
 };
 
-static KINDS: [Kind; 5] = [MESSAGING, PIPE, FRAMES, HOGS, BUILD];
+pub(crate) const COMPILE: Kind = Kind {
+    name: "compile",
+    about: "gcc compiles Lua, as `make -j`; time, rates",
+    parameters: &[
+        parameter(
+            "jobs",
+            "2/cpu",
+            "compilers at a time, as a number or for each CPU (`2/cpu`)",
+        ),
+        // Anything above takes minutes on an emulated processor.
+        parameter(
+            "optimize",
+            "0",
+            "the compiler's level of optimization, 0 to 3",
+        ),
+    ],
+    example: "compile:jobs=4",
+};
+
+static KINDS: [Kind; 6] = [MESSAGING, PIPE, FRAMES, HOGS, BUILD, COMPILE];
 
 /// The kinds of part there are, in the order in which help should show them.
 pub fn list() -> &'static [Kind] {

@@ -35,6 +35,8 @@ pub use calibration::Calibration;
 pub use entry::run_if_child;
 pub use error::Error;
 pub use kinds::{Kind, Parameter, list};
-pub use real::{RunOptions, run};
+pub use real::{RunOptions, files, run};
 pub use report::{Better, Metric, Quantiles, Report};
-pub use spec::{Build, Builds, Count, FrameStage, Frames, Hogs, Messaging, Part, Pipe, Workload};
+pub use spec::{
+    Build, Builds, Compile, Count, FrameStage, Frames, Hogs, Messaging, Part, Pipe, Workload,
+};

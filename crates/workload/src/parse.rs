@@ -2,7 +2,9 @@
 
 use crate::error::Error;
 use crate::kinds::{self, Kind};
-use crate::spec::{Build, Builds, Count, Frames, Hogs, Messaging, Part, Pipe, Place, Workload};
+use crate::spec::{
+    Build, Builds, Compile, Count, Frames, Hogs, Messaging, Part, Pipe, Place, Workload,
+};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -118,6 +120,10 @@ impl<'a> Values<'a> {
                 unit_ms: self.integer("unit_ms", 1..=10_000)?,
                 builds: self.builds("builds")?,
                 seconds: self.real("seconds", SECONDS)?,
+            }),
+            "compile" => Part::Compile(Compile {
+                jobs: self.count("jobs")?,
+                optimize: self.integer("optimize", 0..=3)?,
             }),
             _ => Part::Hogs(Hogs {
                 count: self.count("count")?,
@@ -276,6 +282,10 @@ fn settings(part: &Part) -> Vec<(&'static str, String)> {
             ("unit_ms", build.unit_ms.to_string()),
             ("builds", build.builds.to_string()),
             ("seconds", build.seconds.to_string()),
+        ],
+        Part::Compile(compile) => vec![
+            ("jobs", compile.jobs.to_string()),
+            ("optimize", compile.optimize.to_string()),
         ],
     }
 }

@@ -5,6 +5,7 @@
 //! measured, and the foreground meets its background from the first moment.
 
 pub(crate) mod build;
+pub(crate) mod compile;
 mod frames;
 mod gate;
 mod handoff;
@@ -48,6 +49,9 @@ pub struct RunOptions<'a> {
     /// [`run_if_child`](crate::run_if_child) first thing in `main`. By default the calling program
     /// itself, which then must do so.
     pub program: Option<PathBuf>,
+    /// The source that `compile` compiles: the directory into which the Debian source package named
+    /// by [`Workload::source_package`] was unpacked.
+    pub source: Option<PathBuf>,
     /// Ends the run early when set, see [`crate::stop::on_signals`].
     pub stop: &'a AtomicBool,
     /// Ends the run early after this, so that a scheduler that starves the workload cannot keep
@@ -64,6 +68,7 @@ impl Default for RunOptions<'_> {
             duration: None,
             calibration: None,
             program: None,
+            source: None,
             stop: &NEVER,
             time_limit: Duration::from_secs(120),
         }
@@ -77,6 +82,7 @@ pub(crate) struct Context<'a> {
     pub(crate) calibration: Calibration,
     pub(crate) cpus: usize,
     pub(crate) program: Option<&'a Path>,
+    pub(crate) source: Option<&'a Path>,
     pub(crate) gate: Gate,
 }
 
@@ -102,6 +108,7 @@ pub fn run(workload: &Workload, options: &RunOptions<'_>) -> Result<Report, Erro
         calibration: options.calibration.unwrap_or_else(Calibration::measure),
         cpus: sched::allowed_cpus().len(),
         program: options.program.as_deref(),
+        source: options.source.as_deref(),
         gate: Gate::new(workload.parts().len(), bounded),
     };
     let (reports, notes, wall_s) = thread::scope(|scope| {
@@ -130,7 +137,7 @@ pub fn run(workload: &Workload, options: &RunOptions<'_>) -> Result<Report, Erro
             None => reports.map(|reports| (reports, notes, wall_s)),
         }
     })?;
-    Ok(compile(
+    Ok(sum_up(
         &workload,
         options,
         context.calibration,
@@ -138,6 +145,21 @@ pub fn run(workload: &Workload, options: &RunOptions<'_>) -> Result<Report, Erro
         notes,
         wall_s,
     ))
+}
+
+/// The files that a run needs beside the calling program and `source`, by their paths on this
+/// machine, for whoever has it run in another place.
+///
+/// # Errors
+/// When this machine lacks what the workload needs.
+pub fn files(workload: &Workload, source: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    for part in workload.parts() {
+        if let (Part::Compile(compile), Some(source)) = (part, source) {
+            files.extend(compile::files(compile, source)?);
+        }
+    }
+    Ok(files)
 }
 
 /// The time sequence of a run: everybody ready, background, foreground, end. Returns notes and the
@@ -198,6 +220,7 @@ fn supervise(part: &Part, context: &Context<'_>) -> Result<PartReport, Error> {
         Part::Frames(frames) => frames::run(frames, context),
         Part::Hogs(hogs) => hogs::run(hogs, context),
         Part::Build(build) => build::run(build, context),
+        Part::Compile(compile) => compile::run(compile, context),
     };
     attendance.succeeded = report.is_ok();
     report
@@ -211,6 +234,7 @@ fn supervisor_name(part: &Part, context: &Context<'_>) -> String {
         Part::Frames(_) => crate::names::FRAME_INPUT,
         Part::Hogs(_) => "hogs",
         Part::Build(_) => "build",
+        Part::Compile(_) => "compile",
     };
     crate::names::task_name(role, context.salt)
 }
@@ -229,7 +253,7 @@ fn join(
         .collect()
 }
 
-fn compile(
+fn sum_up(
     workload: &Workload,
     options: &RunOptions<'_>,
     calibration: Calibration,

@@ -30,6 +30,8 @@ pub enum Part {
     Hogs(Hogs),
     /// Programs that are started, compute, read and write.
     Build(Build),
+    /// A real compilation.
+    Compile(Compile),
 }
 
 /// Groups of `fan` senders and `fan` receivers.
@@ -130,6 +132,18 @@ pub enum Builds {
     Endless,
 }
 
+/// The compilation of a real program, Lua, by gcc, `jobs` units at a time as `make -jN` does.
+///
+/// Lua is some 30 files of standard C that need neither configuration nor other libraries. Its
+/// source is not part of this crate, see [`RunOptions::source`](crate::RunOptions::source).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compile {
+    /// Compilers at a time.
+    pub jobs: Count,
+    /// The compiler's level of optimization, 0 to 3.
+    pub optimize: u32,
+}
+
 /// A number of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
@@ -154,10 +168,20 @@ impl Workload {
                 Part::Frames(frames) => frames.seconds = duration.as_secs_f64(),
                 Part::Hogs(hogs) => hogs.seconds = duration.as_secs_f64(),
                 Part::Build(build) => build.seconds = duration.as_secs_f64(),
-                Part::Messaging(_) | Part::Pipe(_) => {}
+                Part::Messaging(_) | Part::Pipe(_) | Part::Compile(_) => {}
             }
         }
         self
+    }
+
+    /// The Debian source package whose upstream source a run needs, see
+    /// [`RunOptions::source`](crate::RunOptions::source).
+    pub fn source_package(&self) -> Option<&'static str> {
+        let compiles = |part: &Part| matches!(part, Part::Compile(_));
+        self.parts
+            .iter()
+            .any(compiles)
+            .then_some(Compile::SOURCE_PACKAGE)
     }
 
     /// Where the part of this index stands, which changes some defaults.
@@ -196,6 +220,7 @@ impl Part {
             Self::Frames(_) => &kinds::FRAMES,
             Self::Hogs(_) => &kinds::HOGS,
             Self::Build(_) => &kinds::BUILD,
+            Self::Compile(_) => &kinds::COMPILE,
         }
     }
 
@@ -209,7 +234,7 @@ impl Part {
         match self {
             Self::Hogs(hogs) => Some(hogs.seconds),
             Self::Build(build) => (build.builds == Builds::Endless).then_some(build.seconds),
-            Self::Messaging(_) | Self::Pipe(_) | Self::Frames(_) => None,
+            Self::Messaging(_) | Self::Pipe(_) | Self::Frames(_) | Self::Compile(_) => None,
         }
     }
 }
@@ -258,6 +283,11 @@ impl Build {
     pub fn link_ns(&self) -> u64 {
         u64::from(self.unit_ms) * 1_000_000
     }
+}
+
+impl Compile {
+    /// The Debian source package of the program that is compiled.
+    pub const SOURCE_PACKAGE: &str = "lua5.4";
 }
 
 impl FrameStage {

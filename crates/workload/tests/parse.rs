@@ -57,6 +57,11 @@ fn parts_and_parameters() {
         "build:jobs=4,units=40",
         "build:jobs=4,units=40,unit_ms=40,builds=1,seconds=3",
     );
+    check(
+        "compile:optimize=2",
+        "compile:optimize=2",
+        "compile:jobs=2/cpu,optimize=2",
+    );
 }
 
 #[test]
@@ -112,7 +117,7 @@ fn examples_and_defaults_of_the_list_parse() {
 
 #[test]
 fn what_cannot_be_is_refused_with_a_remedy() {
-    let known = "messaging, pipe, frames, hogs, build";
+    let known = "messaging, pipe, frames, hogs, build, compile";
     check_refused(
         " ",
         &format!("the workload is empty; name one of {known}, or several joined by `+`"),
@@ -160,6 +165,10 @@ fn what_cannot_be_is_refused_with_a_remedy() {
     check_refused(
         "build:builds=all",
         "`build:builds=all` cannot be: give a number from 1 to 1000000, or endless",
+    );
+    check_refused(
+        "compile:optimize=4",
+        "`compile:optimize=4` cannot be: give a whole number from 0 to 3",
     );
     check_refused(
         "frames:load=NaN",

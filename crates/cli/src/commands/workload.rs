@@ -8,6 +8,7 @@ use baton_workload::{Kind, RunOptions, Workload};
 
 use crate::{
     failures::fail,
+    needs,
     table::{Align, table},
 };
 
@@ -21,6 +22,7 @@ use crate::{
   baton workload frames:seconds=10+hogs --json
   baton workload build:jobs=4,units=40
   baton workload frames+build                    # a game beside a build
+  baton vm -- baton workload compile             # gcc compiles Lua in a VM
   baton vm --policy edf -- baton workload messaging:groups=8")]
 pub(crate) struct Args {
     /// The workload, such as `pipe` or `frames:load=0.4+hogs`
@@ -51,6 +53,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let options = RunOptions {
         seed: args.seed,
         duration: args.duration,
+        source: needs::source(&workload)?,
         stop: baton_workload::stop::on_signals().context("cannot catch signals")?,
         time_limit: args.limit,
         ..RunOptions::default()

@@ -1,7 +1,7 @@
 //! Runs a workload given as text and prints its report: the smallest program that uses this crate,
 //! by which it is tested alone. The product's own is `baton workload`.
 //!
-//! `baton-workload pipe+hogs`
+//! `baton-workload WORKLOAD [SOURCE]`
 
 use baton_workload::{RunOptions, Workload, list, run, run_if_child, stop};
 
@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let workload: Workload = text.parse()?;
     let options = RunOptions {
+        source: std::env::args_os().nth(2).map(Into::into),
         stop: stop::on_signals()?,
         ..RunOptions::default()
     };
