@@ -53,7 +53,15 @@ fn workloads_are_listed() {
         .collect();
     assert_eq!(
         names,
-        ["messaging", "pipe", "frames", "hogs", "build", "compile"]
+        [
+            "messaging",
+            "pipe",
+            "frames",
+            "hogs",
+            "build",
+            "compile",
+            "isolation"
+        ]
     );
 }
 

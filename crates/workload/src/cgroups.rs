@@ -102,6 +102,19 @@ impl Cgroups {
         )
     }
 
+    /// The CPU time of all processes that are or were in a child, in nanoseconds.
+    pub(crate) fn cpu_ns(&self, child: usize) -> io::Result<u64> {
+        let text = fs::read_to_string(self.children[child].join("cpu.stat"))?;
+        parse_usage(&text).ok_or_else(|| io::Error::other("cpu.stat has no usage_usec"))
+    }
+
+    /// Ends all processes in a child, also those that are just being forked, on kernels that can
+    /// (Linux 5.14).
+    pub(crate) fn kill(&self, child: usize) {
+        // An older kernel has no such file; then killing one by one and `remove` have to do.
+        let _ = put(&self.children[child].join("cgroup.kill"), "1");
+    }
+
     /// Makes a further child that is removed at once or, if it cannot be, at the end.
     pub(crate) fn brief(&self) -> io::Result<Brief<'_>> {
         let path = self.own.join(BRIEF);
@@ -213,6 +226,13 @@ fn parse_mounts(mounts: &str) -> Option<PathBuf> {
     })
 }
 
+/// The field `usage_usec` of a cgroup's `cpu.stat`, in nanoseconds.
+fn parse_usage(stat: &str) -> Option<u64> {
+    let mut lines = stat.lines();
+    let usage_us: u64 = lines.find_map(|line| line.strip_prefix("usage_usec ")?.parse().ok())?;
+    Some(usage_us * 1000)
+}
+
 /// This process's own cgroup below the root, or the root if it is elsewhere.
 fn home(root: &Path) -> PathBuf {
     let lines = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -251,6 +271,13 @@ mod tests {
     }
 
     #[test]
+    fn reads_the_cpu_time() {
+        let stat = "usage_usec 1234\nuser_usec 1000\nsystem_usec 234\n";
+        assert_eq!(parse_usage(stat), Some(1_234_000));
+        assert_eq!(parse_usage("user_usec 1000\n"), None);
+    }
+
+    #[test]
     fn makes_children_and_removes_everything() {
         // An ordinary directory has no controllers, else it does.
         let root = std::env::temp_dir().join(format!("baton-cgroups-{}", std::process::id()));
@@ -260,6 +287,7 @@ mod tests {
         assert!(own.join("a").is_dir() && own.join("b").is_dir());
         drop(cgroups.brief().unwrap());
         assert!(!own.join(BRIEF).exists() && !cgroups.has_weights());
+        assert!(cgroups.cpu_ns(0).is_err());
         assert_eq!(cgroups.remove(), None);
         assert!(!own.exists());
         fs::remove_dir(&root).unwrap();

@@ -171,7 +171,33 @@ pub(crate) const COMPILE: Kind = Kind {
     example: "compile:jobs=4",
 };
 
-static KINDS: [Kind; 6] = [MESSAGING, PIPE, FRAMES, HOGS, BUILD, COMPILE];
+pub(crate) const ISOLATION: Kind = Kind {
+    name: "isolation",
+    about: "a polite cgroup beside a hostile one of the same weight; wakeup latency, shares of CPU; \
+            needs root",
+    parameters: &[
+        parameter(
+            "hogs",
+            "4/cpu",
+            "hostile processes that only compute, as a number or for each CPU (`4/cpu`)",
+        ),
+        parameter(
+            "forks",
+            "16",
+            "hostile processes at a time that are forked and soon end",
+        ),
+        parameter("rate", "200", "wakeups of the polite process a second"),
+        parameter(
+            "burst_us",
+            "500",
+            "what it computes each time, in microseconds",
+        ),
+        parameter("seconds", "5", "duration in seconds"),
+    ],
+    example: "isolation:hogs=8/cpu,seconds=3",
+};
+
+static KINDS: [Kind; 7] = [MESSAGING, PIPE, FRAMES, HOGS, BUILD, COMPILE, ISOLATION];
 
 /// The kinds of part there are, in the order in which help should show them.
 pub fn list() -> &'static [Kind] {

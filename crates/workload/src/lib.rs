@@ -38,5 +38,6 @@ pub use kinds::{Kind, Parameter, list};
 pub use real::{RunOptions, files, run};
 pub use report::{Better, Metric, Quantiles, Report};
 pub use spec::{
-    Build, Builds, Compile, Count, FrameStage, Frames, Hogs, Messaging, Part, Pipe, Workload,
+    Build, Builds, Compile, Count, FrameStage, Frames, Hogs, Isolation, Messaging, Part, Pipe,
+    Workload,
 };

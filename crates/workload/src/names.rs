@@ -15,6 +15,10 @@ pub(crate) const FRAME_SIMULATE: &str = "frame-simulate";
 pub(crate) const FRAME_RENDER: &str = "frame-render";
 pub(crate) const FRAME_PRESENT: &str = "frame-present";
 pub(crate) const HOG: &str = "hog";
+pub(crate) const POLITE: &str = "polite";
+pub(crate) const HOSTILE_HOG: &str = "hostile-hog";
+pub(crate) const HOSTILE_STORM: &str = "hostile-storm";
+pub(crate) const HOSTILE_FORK: &str = "hostile-fork";
 pub(crate) const BUILD_UNIT: &str = "build-unit";
 pub(crate) const BUILD_LINK: &str = "build-link";
 

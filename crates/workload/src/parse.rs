@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::kinds::{self, Kind};
 use crate::spec::{
-    Build, Builds, Compile, Count, Frames, Hogs, Messaging, Part, Pipe, Place, Workload,
+    Build, Builds, Compile, Count, Frames, Hogs, Isolation, Messaging, Part, Pipe, Place, Workload,
 };
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -125,6 +125,7 @@ impl<'a> Values<'a> {
                 jobs: self.count("jobs")?,
                 optimize: self.integer("optimize", 0..=3)?,
             }),
+            "isolation" => self.isolation().map(Part::Isolation)?,
             _ => Part::Hogs(Hogs {
                 count: self.count("count")?,
                 seconds: self.real("seconds", SECONDS)?,
@@ -147,6 +148,22 @@ impl<'a> Values<'a> {
             return Err(self.bad("load", expected));
         }
         Ok(frames)
+    }
+
+    fn isolation(&self) -> Result<Isolation, Error> {
+        let isolation = Isolation {
+            hogs: self.count("hogs")?,
+            forks: self.integer("forks", 0..=Isolation::MAX_FORKS)?,
+            rate: self.integer("rate", 1..=1000)?,
+            burst_us: self.integer("burst_us", 0..=1_000_000)?,
+            seconds: self.real("seconds", SECONDS)?,
+        };
+        if u64::from(isolation.burst_us) * 1000 > isolation.period_ns() / 2 {
+            let most_us = isolation.period_ns() / 2000;
+            let expected = format!("half a CPU is the most: {most_us} at this rate");
+            return Err(self.bad("burst_us", expected));
+        }
+        Ok(isolation)
     }
 
     /// The value as written, or the default.
@@ -286,6 +303,13 @@ fn settings(part: &Part) -> Vec<(&'static str, String)> {
         Part::Compile(compile) => vec![
             ("jobs", compile.jobs.to_string()),
             ("optimize", compile.optimize.to_string()),
+        ],
+        Part::Isolation(isolation) => vec![
+            ("hogs", isolation.hogs.to_string()),
+            ("forks", isolation.forks.to_string()),
+            ("rate", isolation.rate.to_string()),
+            ("burst_us", isolation.burst_us.to_string()),
+            ("seconds", isolation.seconds.to_string()),
         ],
     }
 }

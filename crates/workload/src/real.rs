@@ -10,6 +10,7 @@ mod frames;
 mod gate;
 mod handoff;
 mod hogs;
+mod isolation;
 mod make;
 mod messaging;
 mod pipe;
@@ -221,6 +222,7 @@ fn supervise(part: &Part, context: &Context<'_>) -> Result<PartReport, Error> {
         Part::Hogs(hogs) => hogs::run(hogs, context),
         Part::Build(build) => build::run(build, context),
         Part::Compile(compile) => compile::run(compile, context),
+        Part::Isolation(isolation) => isolation::run(isolation, context),
     };
     attendance.succeeded = report.is_ok();
     report
@@ -235,6 +237,7 @@ fn supervisor_name(part: &Part, context: &Context<'_>) -> String {
         Part::Hogs(_) => "hogs",
         Part::Build(_) => "build",
         Part::Compile(_) => "compile",
+        Part::Isolation(_) => "isolation",
     };
     crate::names::task_name(role, context.salt)
 }

@@ -32,6 +32,8 @@ pub enum Part {
     Build(Build),
     /// A real compilation.
     Compile(Compile),
+    /// A polite cgroup beside a hostile one.
+    Isolation(Isolation),
 }
 
 /// Groups of `fan` senders and `fan` receivers.
@@ -144,6 +146,26 @@ pub struct Compile {
     pub optimize: u32,
 }
 
+/// Two cgroups of the same weight: a polite one, whose only process wakes at a rate and computes a
+/// little each time, and a hostile one, with hogs and a storm of forks.
+///
+/// The polite one asks for far less than its half, so that whatever the hostile one does, it should
+/// get all of it at once. Needs root and cgroup v2 with its cpu controller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Isolation {
+    /// Hostile processes that compute and never sleep.
+    pub hogs: Count,
+    /// Hostile processes at a time that are forked, compute for at most a millisecond, and end;
+    /// 0: none.
+    pub forks: u32,
+    /// The polite process's wakeups a second.
+    pub rate: u32,
+    /// What it computes each time, in microseconds on an undisturbed CPU.
+    pub burst_us: u32,
+    /// Duration in seconds.
+    pub seconds: f64,
+}
+
 /// A number of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
@@ -168,6 +190,7 @@ impl Workload {
                 Part::Frames(frames) => frames.seconds = duration.as_secs_f64(),
                 Part::Hogs(hogs) => hogs.seconds = duration.as_secs_f64(),
                 Part::Build(build) => build.seconds = duration.as_secs_f64(),
+                Part::Isolation(isolation) => isolation.seconds = duration.as_secs_f64(),
                 Part::Messaging(_) | Part::Pipe(_) | Part::Compile(_) => {}
             }
         }
@@ -221,6 +244,7 @@ impl Part {
             Self::Hogs(_) => &kinds::HOGS,
             Self::Build(_) => &kinds::BUILD,
             Self::Compile(_) => &kinds::COMPILE,
+            Self::Isolation(_) => &kinds::ISOLATION,
         }
     }
 
@@ -234,7 +258,11 @@ impl Part {
         match self {
             Self::Hogs(hogs) => Some(hogs.seconds),
             Self::Build(build) => (build.builds == Builds::Endless).then_some(build.seconds),
-            Self::Messaging(_) | Self::Pipe(_) | Self::Frames(_) | Self::Compile(_) => None,
+            Self::Messaging(_)
+            | Self::Pipe(_)
+            | Self::Frames(_)
+            | Self::Compile(_)
+            | Self::Isolation(_) => None,
         }
     }
 }
@@ -288,6 +316,16 @@ impl Build {
 impl Compile {
     /// The Debian source package of the program that is compiled.
     pub const SOURCE_PACKAGE: &str = "lua5.4";
+}
+
+impl Isolation {
+    /// The most hostile forks at a time.
+    pub const MAX_FORKS: u32 = 64;
+
+    /// The time between two wakeups of the polite process.
+    pub fn period_ns(&self) -> u64 {
+        1_000_000_000 / u64::from(self.rate)
+    }
 }
 
 impl FrameStage {

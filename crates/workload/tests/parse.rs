@@ -62,6 +62,11 @@ fn parts_and_parameters() {
         "compile:optimize=2",
         "compile:jobs=2/cpu,optimize=2",
     );
+    check(
+        "isolation:forks=0,rate=1000,burst_us=0",
+        "isolation:forks=0,rate=1000,burst_us=0",
+        "isolation:hogs=4/cpu,forks=0,rate=1000,burst_us=0,seconds=5",
+    );
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn examples_and_defaults_of_the_list_parse() {
 
 #[test]
 fn what_cannot_be_is_refused_with_a_remedy() {
-    let known = "messaging, pipe, frames, hogs, build, compile";
+    let known = "messaging, pipe, frames, hogs, build, compile, isolation";
     check_refused(
         " ",
         &format!("the workload is empty; name one of {known}, or several joined by `+`"),
@@ -169,6 +174,10 @@ fn what_cannot_be_is_refused_with_a_remedy() {
     check_refused(
         "compile:optimize=4",
         "`compile:optimize=4` cannot be: give a whole number from 0 to 3",
+    );
+    check_refused(
+        "isolation:burst_us=3000",
+        "`isolation:burst_us=3000` cannot be: half a CPU is the most: 2500 at this rate",
     );
     check_refused(
         "frames:load=NaN",

@@ -23,6 +23,7 @@ use crate::{
   baton workload build:jobs=4,units=40
   baton workload frames+build                    # a game beside a build
   baton vm -- baton workload compile             # gcc compiles Lua in a VM
+  baton vm -- baton workload isolation           # needs root and cgroups
   baton vm --policy edf -- baton workload messaging:groups=8")]
 pub(crate) struct Args {
     /// The workload, such as `pipe` or `frames:load=0.4+hogs`
