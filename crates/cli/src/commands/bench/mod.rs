@@ -75,7 +75,7 @@ struct KernelArgs {
     /// Stop the VM after this; exit status 124. By default 10 minutes and 3 for each round
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Print JSON: `{"cells":[{"workload","variant","metric","median","ratio","n"}], ...}`
+    /// Print JSON: `{"cells":[{"workload","variant","part","metric","median","ratio","n"}], ...}`
     #[arg(long)]
     json: bool,
 }
