@@ -16,6 +16,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> Failure {
             baton_workload::Error::Os { .. } | baton_workload::Error::Worker { .. } => {
                 Code::Failure
             }
+            baton_workload::Error::Missing { .. } => Code::Machine,
             _ => Code::BadWorkload,
         }
     } else {

@@ -5,6 +5,7 @@
 //!
 //! - `commands`: one file for each command;
 //! - `charge`: a policy's process, started, attached and stopped;
+//! - `needs`: what a workload needs beside this program;
 //! - `project`: what `--policy` names, made into a program;
 //! - `table`: aligned columns.
 #![allow(clippy::print_stdout)]
@@ -12,6 +13,7 @@
 mod charge;
 mod commands;
 mod failures;
+mod needs;
 mod project;
 mod table;
 
@@ -44,6 +46,8 @@ struct Args {
 fn main() -> ExitCode {
     // In a VM this same program is process 1.
     baton_vm::guest::run_if_init();
+    // Or a process of a workload.
+    baton_workload::run_if_child();
     let result = app::parse::<Args>(|command| command)
         .map_err(anyhow::Error::from)
         .and_then(|args| args.command.execute());

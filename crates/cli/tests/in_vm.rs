@@ -105,6 +105,18 @@ fn the_bench_measures_all_cells() {
             cell["n"] == 1 && cell["median"].is_number() && cell["ratio"].is_number(),
             "{cell}"
         );
+        let beside =
+            |cell: &&serde_json::Value| cell["variant"] == variant && cell["part"] == "hogs";
+        let work = summary["cells"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(beside)
+            .expect(variant);
+        assert!(
+            work["metric"] == "work_per_s" && work["median"].as_f64() > Some(0.0),
+            "{work}"
+        );
         let counted = &summary["counters"][variant]["events"];
         assert!(
             variant == "eevdf" || counted.as_u64() > Some(0),
@@ -172,4 +184,39 @@ fn a_broken_guard_gives_the_machine_back() {
         "{}",
         ran.stderr
     );
+}
+
+/// Workloads that need more than this program: processes of it, cgroups, a compiler.
+#[test]
+#[ignore = "boots a VM"]
+fn workloads_with_needs_run_in_a_vm() {
+    let workloads = [
+        "frames:seconds=2+build:units=10,unit_ms=10",
+        "isolation:hogs=1/cpu,forks=4,seconds=2",
+        "compile",
+    ];
+    let script: Vec<String> = workloads
+        .iter()
+        .map(|workload| format!("baton workload {workload} --json"))
+        .collect();
+    let left = "ls -d /tmp/baton-* /sys/fs/cgroup/baton-* 2>/dev/null | wc -l";
+    let script = format!("{}; {left}", script.join("; "));
+    let ran = baton(&["vm", "--", "sh", "-c", &script]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 4, "{}{}", ran.stdout, ran.stderr);
+    let measured = [
+        ("build", "work_per_s"),
+        ("isolation", "wakeup_p99_us"),
+        ("compile", "time_s"),
+    ];
+    for (line, (part, name)) in lines.iter().zip(measured) {
+        let report: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(report["complete"], true, "{report}");
+        let of = |metric: &&serde_json::Value| metric["part"] == part && metric["name"] == name;
+        let metric = report["metrics"].as_array().unwrap().iter().find(of);
+        let value = metric.and_then(|metric| metric["value"].as_f64());
+        assert!(value > Some(0.0), "{part} {name}: {report}");
+    }
+    assert_eq!(lines[3].trim(), "0", "files or cgroups are left");
 }

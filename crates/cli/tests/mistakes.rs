@@ -106,6 +106,49 @@ fn unknown_parameters_and_workloads() {
 }
 
 #[test]
+fn tools_that_a_workload_lacks() {
+    let given = given(
+        command()
+            .args(["workload", "compile"])
+            .env("PATH", "/nowhere")
+            .env("BATON_WORKLOAD_SOURCE", "/nowhere")
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(given.status, 3, "{}", given.stderr);
+    assert!(
+        given.stderr.contains("/nowhere is not the source of Lua"),
+        "{}",
+        given.stderr
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("src")).unwrap();
+    for unit in ["lua.c", "luac.c"] {
+        fs::write(folder.path().join("src").join(unit), "").unwrap();
+    }
+    for arguments in [
+        &["workload", "compile"][..],
+        &["vm", "--", "baton", "workload", "frames+compile"],
+        &["bench", "kernel", "--workload", "compile"],
+    ] {
+        let given = common::given(
+            command()
+                .args(arguments)
+                .env("PATH", "/nowhere")
+                .env("BATON_WORKLOAD_SOURCE", folder.path())
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(given.status, 3, "{arguments:?}: {}", given.stderr);
+        assert!(
+            given.stderr.contains("gcc not found; install gcc"),
+            "{arguments:?}: {}",
+            given.stderr
+        );
+    }
+}
+
+#[test]
 fn machines_that_do_not_exist_or_make_no_sense() {
     check(
         &["vm", "--machine", "abacus", "--", "true"],

@@ -54,7 +54,18 @@ fn workloads_are_listed() {
         .iter()
         .map(|kind| kind["name"].clone())
         .collect();
-    assert_eq!(names, ["messaging", "pipe", "frames", "hogs"]);
+    assert_eq!(
+        names,
+        [
+            "messaging",
+            "pipe",
+            "frames",
+            "hogs",
+            "build",
+            "compile",
+            "isolation"
+        ]
+    );
 }
 
 #[test]
@@ -62,6 +73,17 @@ fn a_workload_is_measured_here() {
     let given = baton(&["workload", "pipe:rounds=20", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&given.stdout).unwrap();
     assert_eq!((given.status, &report["complete"]), (0, &true.into()));
+}
+
+#[test]
+fn a_build_executes_this_program() {
+    let given = baton(&["workload", "build:units=4,unit_ms=2", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).unwrap();
+    assert_eq!((given.status, &report["complete"]), (0, &true.into()));
+    assert!(
+        report["metrics"][0]["value"].as_f64() > Some(0.0),
+        "{report}"
+    );
 }
 
 #[test]

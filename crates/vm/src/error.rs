@@ -43,32 +43,42 @@ pub enum Error {
     },
     /// No Debian mirror is known.
     #[error(
-        "no kernel to boot: none is in the cache, and this machine's apt has no Debian mirror to \
-         fetch one from: name one in BATON_DEBIAN_MIRROR, or give a kernel's path (--kernel \
-         /path/vmlinuz)"
+        "cannot fetch {what}: this machine's apt has no Debian mirror: name one in \
+         BATON_DEBIAN_MIRROR, or {instead}"
     )]
-    NoMirror,
+    NoMirror {
+        /// What was to be fetched.
+        what: String,
+        /// What to do instead.
+        instead: String,
+    },
     /// Debian's archive keys are not on this machine.
     #[error(
         "cannot check packages from {mirror}: no Debian archive keyring here: install package \
-         debian-archive-keyring, or give a kernel's path (--kernel /path/vmlinuz)"
+         debian-archive-keyring, or {instead}"
     )]
     NoKeyring {
         /// The mirror that would be used.
         mirror: String,
+        /// What else would do.
+        instead: String,
     },
     /// apt could not reach or read the archive.
     #[error(
-        "cannot fetch a kernel package from {mirror}: {problem}; check the network and apt's proxy \
-         settings, or give a kernel's path (--kernel /path/vmlinuz){}",
+        "cannot fetch {what} from {mirror}: {problem}; check the network and apt's proxy \
+         settings, or {instead}{}",
         cached_hint(cached)
     )]
     Fetch {
+        /// What was to be fetched, such as `a kernel package`.
+        what: String,
         /// The mirror that was used.
         mirror: String,
         /// apt's own words.
         problem: String,
-        /// Kernels that are in the cache and would do without a network.
+        /// What else would do.
+        instead: String,
+        /// What is in the cache and would do without a network.
         cached: Vec<String>,
     },
     /// The archive has no kernel with `sched_ext` at all.
@@ -84,8 +94,8 @@ pub enum Error {
         /// Debian flavour, such as `cloud-amd64`.
         flavour: &'static str,
     },
-    /// A package without a kernel in it, or one that cannot be unpacked.
-    #[error("cannot unpack kernel package {package}: {problem}")]
+    /// A package that cannot be unpacked, or without what was sought in it.
+    #[error("cannot unpack package {package}: {problem}")]
     Unpack {
         /// The package's name.
         package: String,
@@ -101,7 +111,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There is no place for a cache.
-    #[error("no place for the kernel cache: set HOME, or BATON_CACHE to a writable directory")]
+    #[error("no place for the cache: set HOME, or BATON_CACHE to a writable directory")]
     NoCache,
     /// A VM without a command.
     #[error("no command to run in the VM: give one after --")]
@@ -252,7 +262,7 @@ impl Error {
             Self::KernelUnreadable { .. } => "kernel-unreadable",
             Self::HostWithoutSchedExt { .. } => "host-without-sched-ext",
             Self::MissingTool { .. } => "missing-tool",
-            Self::NoMirror => "no-mirror",
+            Self::NoMirror { .. } => "no-mirror",
             Self::NoKeyring { .. } => "no-keyring",
             Self::Fetch { .. } => "fetch",
             Self::NoPackage { .. } => "no-package",

@@ -2,6 +2,7 @@
 //!
 //! The host's side, in the order in which a run goes through it:
 //! - `kernel` finds a kernel: a file, the host's own, or a Debian package unpacked into the cache;
+//! - `packages` fetches Debian packages into the cache, for `kernel` and for [`find_source`];
 //! - `initramfs` packs the command, its libraries and a shell into the guest's root;
 //! - `qemu` turns a [`MachineFile`](baton_machine::MachineFile) into QEMU's arguments;
 //! - `run` starts it, moves bytes, and ends it: on exit, on a signal, at the time limit.
@@ -22,12 +23,14 @@ mod error;
 pub mod guest;
 mod initramfs;
 mod kernel;
+mod packages;
 mod protocol;
 mod qemu;
 mod run;
+mod source;
 
 pub use error::Error;
-pub use kernel::{
-    Kernel, KernelSpec, Origin, cache_dir, cached_kernels, debian_mirror, find_kernel,
-};
+pub use kernel::{Kernel, KernelSpec, Origin, cached_kernels, find_kernel};
+pub use packages::{cache_dir, debian_mirror};
 pub use run::{Captured, Outcome, Sinks, Vm};
+pub use source::find_source;

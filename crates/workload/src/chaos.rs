@@ -21,12 +21,12 @@ mod witness;
 pub use report::{ChaosReport, Disturbed, WitnessReport};
 
 use crate::calibration::Calibration;
+use crate::cgroups::Cgroups;
 use crate::error::{Error, TOO_MANY_TASKS};
 use crate::names;
 use crate::report::seconds;
 use crate::stop::NEVER;
 use crate::sys::{clock, sched};
-use cgroups::Cgroups;
 use hotplug::Hotplug;
 use report::compile;
 use std::path::PathBuf;
@@ -122,17 +122,19 @@ pub fn chaos(options: &ChaosOptions<'_>) -> Result<ChaosReport, Error> {
         start_ns: clock::now_ns(),
     };
     let mut notes = Vec::new();
-    let mut cgroups = enabled(options.cgroups, "cgroups", &mut notes, || {
-        Cgroups::create(options.cgroup_root.as_deref())
+    let cgroups = enabled(options.cgroups, "cgroups", &mut notes, || {
+        Cgroups::create(options.cgroup_root.as_deref(), PART, &cgroups::CHILDREN)
     });
     let mut hotplug = enabled(options.hotplug, "hotplug", &mut notes, || {
         Hotplug::find(&options.cpu_root)
     });
-    notes.extend(cgroups.as_mut().and_then(|cgroups| cgroups.note.take()));
+    if cgroups.as_ref().is_some_and(|made| !made.has_weights()) {
+        notes.push("no cgroup weights: the cpu controller is not to be had".to_owned());
+    }
     let victims = victims::spawn(&scene)?;
     let pids: Vec<i32> = victims.iter().map(|victim| victim.pid()).collect();
     let testimonies =
-        thread::scope(|scope| perform(scope, &scene, &pids, cgroups.as_mut(), hotplug.as_mut()));
+        thread::scope(|scope| perform(scope, &scene, &pids, cgroups.as_ref(), hotplug.as_mut()));
     // Victims first, so that their cgroups are empty.
     drop(victims);
     notes.extend(cgroups.and_then(Cgroups::remove));
@@ -163,7 +165,7 @@ fn perform<'scope>(
     scope: &'scope Scope<'scope, '_>,
     scene: &'scope Scene<'_>,
     pids: &'scope [i32],
-    cgroups: Option<&'scope mut Cgroups>,
+    cgroups: Option<&'scope Cgroups>,
     hotplug: Option<&'scope mut Hotplug>,
 ) -> Result<Vec<Testimony>, Error> {
     let witnesses = Duty::all(&scene.cpus)
@@ -181,9 +183,9 @@ fn perform<'scope>(
             disturb::classes(scene, pids);
         })?);
     }
-    if let Some(cgroups) = cgroups {
+    if let Some(made) = cgroups {
         disturbers.push(spawn(scope, scene, "cgroups", || {
-            cgroups.shuffle(scene, pids);
+            cgroups::shuffle(made, scene, pids);
         })?);
     }
     if let Some(hotplug) = hotplug {

@@ -68,6 +68,16 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The machine or the calling program lacks something that the workload needs.
+    #[error("{part}: {what}; {remedy}")]
+    Missing {
+        /// Which part of the workload.
+        part: &'static str,
+        /// What there is not.
+        what: String,
+        /// What to do about it.
+        remedy: String,
+    },
     /// A thread or process of the workload died or lost its partner.
     #[error("{part}: {what}; the figures of this run are void, run it again")]
     Worker {
@@ -84,6 +94,9 @@ pub(crate) const TOO_MANY_TASKS: &str =
 /// What to do when the kernel refuses another file descriptor.
 pub(crate) const TOO_MANY_FILES: &str = "use smaller numbers, or raise the limit (ulimit -n)";
 
+/// What to do when a directory for a run's files cannot be had.
+pub(crate) const NO_SCRATCH: &str = "set TMPDIR to a writable directory with space";
+
 impl Error {
     /// For `map_err` on a call to the kernel.
     pub(crate) fn os(
@@ -96,6 +109,19 @@ impl Error {
             what,
             remedy,
             source,
+        }
+    }
+
+    /// Something that is not there.
+    pub(crate) fn missing(
+        part: &'static str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::Missing {
+            part,
+            what: what.into(),
+            remedy: remedy.into(),
         }
     }
 

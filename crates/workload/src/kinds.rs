@@ -1,5 +1,7 @@
 //! The kinds of workload part: the one source of their names, parameters, defaults and help.
 
+use crate::spec::Place;
+
 /// A kind of workload part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -22,6 +24,8 @@ pub struct Parameter {
     pub default: &'static str,
     /// The value when none is given and other parts run beside this one.
     pub default_combined: &'static str,
+    /// The value when none is given and this part stands behind another.
+    pub default_behind: &'static str,
     /// What it means, with its unit.
     pub about: &'static str,
 }
@@ -32,6 +36,7 @@ const fn parameter(name: &'static str, default: &'static str, about: &'static st
         name,
         default,
         default_combined: default,
+        default_behind: default,
         about,
     }
 }
@@ -63,6 +68,7 @@ pub(crate) const PIPE: Kind = Kind {
             default: "3000",
             // Beside others a round trip may take many times as long.
             default_combined: "200",
+            default_behind: "200",
             about: "round trips",
         },
         THREADS,
@@ -113,7 +119,85 @@ pub(crate) const HOGS: Kind = Kind {
     example: "hogs:count=4",
 };
 
-static KINDS: [Kind; 4] = [MESSAGING, PIPE, FRAMES, HOGS];
+pub(crate) const BUILD: Kind = Kind {
+    name: "build",
+    about: "as `make -j`: a process for each unit, which reads, computes and writes; then a link; \
+            time, rates",
+    parameters: &[
+        parameter(
+            "jobs",
+            "2/cpu",
+            "processes at a time, as a number or for each CPU (`2/cpu`)",
+        ),
+        parameter("units", "50", "units of one build"),
+        parameter(
+            "unit_ms",
+            "40",
+            "CPU time of a unit in milliseconds, on average; single ones differ widely",
+        ),
+        Parameter {
+            name: "builds",
+            default: "1",
+            default_combined: "1",
+            // Work that goes on as long as the part that is measured.
+            default_behind: "endless",
+            about: "builds, one after the other; `endless`: as long as the other parts",
+        },
+        parameter(
+            "seconds",
+            "3",
+            "duration in seconds, where builds are endless and no other part is bounded",
+        ),
+    ],
+    example: "build:jobs=4,units=40",
+};
+
+pub(crate) const COMPILE: Kind = Kind {
+    name: "compile",
+    about: "gcc compiles Lua, as `make -j`; time, rates",
+    parameters: &[
+        parameter(
+            "jobs",
+            "2/cpu",
+            "compilers at a time, as a number or for each CPU (`2/cpu`)",
+        ),
+        // Anything above takes minutes on an emulated processor.
+        parameter(
+            "optimize",
+            "0",
+            "the compiler's level of optimization, 0 to 3",
+        ),
+    ],
+    example: "compile:jobs=4",
+};
+
+pub(crate) const ISOLATION: Kind = Kind {
+    name: "isolation",
+    about: "a polite cgroup beside a hostile one of the same weight; wakeup latency, shares of CPU; \
+            needs root",
+    parameters: &[
+        parameter(
+            "hogs",
+            "4/cpu",
+            "hostile processes that only compute, as a number or for each CPU (`4/cpu`)",
+        ),
+        parameter(
+            "forks",
+            "16",
+            "hostile processes at a time that are forked and soon end",
+        ),
+        parameter("rate", "200", "wakeups of the polite process a second"),
+        parameter(
+            "burst_us",
+            "500",
+            "what it computes each time, in microseconds",
+        ),
+        parameter("seconds", "5", "duration in seconds"),
+    ],
+    example: "isolation:hogs=8/cpu,seconds=3",
+};
+
+static KINDS: [Kind; 7] = [MESSAGING, PIPE, FRAMES, HOGS, BUILD, COMPILE, ISOLATION];
 
 /// The kinds of part there are, in the order in which help should show them.
 pub fn list() -> &'static [Kind] {
@@ -127,6 +211,16 @@ pub(crate) fn known() -> String {
 }
 
 impl Kind {
+    /// The default of a parameter; empty text if the kind has none of that name.
+    pub(crate) fn default(&self, name: &str, place: Place) -> &'static str {
+        let parameter = self.parameters.iter().find(|found| found.name == name);
+        parameter.map_or("", |found| match place {
+            Place::Alone => found.default,
+            Place::First => found.default_combined,
+            Place::Behind => found.default_behind,
+        })
+    }
+
     /// The parameters' names, for error messages.
     pub(crate) fn known_parameters(&self) -> String {
         let names: Vec<_> = self

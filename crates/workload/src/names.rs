@@ -15,13 +15,20 @@ pub(crate) const FRAME_SIMULATE: &str = "frame-simulate";
 pub(crate) const FRAME_RENDER: &str = "frame-render";
 pub(crate) const FRAME_PRESENT: &str = "frame-present";
 pub(crate) const HOG: &str = "hog";
+pub(crate) const POLITE: &str = "polite";
+pub(crate) const HOSTILE_HOG: &str = "hostile-hog";
+pub(crate) const HOSTILE_STORM: &str = "hostile-storm";
+pub(crate) const HOSTILE_FORK: &str = "hostile-fork";
+pub(crate) const BUILD_UNIT: &str = "build-unit";
+pub(crate) const BUILD_LINK: &str = "build-link";
 
 /// The name of the tasks of this role.
 pub(crate) fn task_name(role: &str, salt: Option<&str>) -> String {
     let Some(salt) = salt else {
         return role.to_owned();
     };
-    let mut letters = fastrand::Rng::with_seed(fnv1a(&[salt, "/", role]));
+    let text = [salt, "/", role].concat();
+    let mut letters = fastrand::Rng::with_seed(fnv1a(text.bytes()));
     let length = letters.usize(4..=10);
     (0..length).map(|_| letters.lowercase()).collect()
 }
@@ -33,13 +40,10 @@ pub(crate) fn task_name_c(role: &str, salt: Option<&str>) -> CString {
 }
 
 /// The FNV-1a hash (Fowler, Noll, Vo): the same on every machine and in every release.
-fn fnv1a(texts: &[&str]) -> u64 {
-    texts
-        .iter()
-        .flat_map(|text| text.bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        })
+pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use crate::error::Error;
 use crate::kinds::{self, Kind};
-use crate::spec::{Count, Frames, Hogs, Messaging, Part, Pipe, Workload};
+use crate::spec::{
+    Build, Builds, Compile, Count, Frames, Hogs, Isolation, Messaging, Part, Pipe, Place, Workload,
+};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -18,8 +20,8 @@ impl FromStr for Workload {
         }
         let texts: Vec<&str> = text.split('+').map(str::trim).collect();
         let mut parts: Vec<Part> = Vec::with_capacity(texts.len());
-        for part in &texts {
-            let values = Values::read(part, texts.len() > 1)?;
+        for (index, part) in texts.iter().enumerate() {
+            let values = Values::read(part, Place::of(index, texts.len()))?;
             if parts
                 .iter()
                 .any(|other| other.kind().name == values.kind.name)
@@ -48,15 +50,18 @@ impl From<Workload> for String {
     }
 }
 
+/// What a duration in seconds may be.
+const SECONDS: RangeInclusive<f64> = 0.05..=86_400.0;
+
 /// The parameters of one part as written, over its kind's defaults.
 struct Values<'a> {
     kind: &'static Kind,
     given: Vec<(&'a str, &'a str)>,
-    combined: bool,
+    place: Place,
 }
 
 impl<'a> Values<'a> {
-    fn read(text: &'a str, combined: bool) -> Result<Self, Error> {
+    fn read(text: &'a str, place: Place) -> Result<Self, Error> {
         let (name, settings) = text.split_once(':').unwrap_or((text, ""));
         let name = name.trim();
         let kind = kinds::list()
@@ -93,11 +98,7 @@ impl<'a> Values<'a> {
             }
             given.push((name, value));
         }
-        Ok(Self {
-            kind,
-            given,
-            combined,
-        })
+        Ok(Self { kind, given, place })
     }
 
     fn part(&self) -> Result<Part, Error> {
@@ -113,9 +114,21 @@ impl<'a> Values<'a> {
                 threads: self.yes_or_no("threads")?,
             }),
             "frames" => self.frames().map(Part::Frames)?,
+            "build" => Part::Build(Build {
+                jobs: self.count("jobs")?,
+                units: self.integer("units", 1..=10_000)?,
+                unit_ms: self.integer("unit_ms", 1..=10_000)?,
+                builds: self.builds("builds")?,
+                seconds: self.real("seconds", SECONDS)?,
+            }),
+            "compile" => Part::Compile(Compile {
+                jobs: self.count("jobs")?,
+                optimize: self.integer("optimize", 0..=3)?,
+            }),
+            "isolation" => self.isolation().map(Part::Isolation)?,
             _ => Part::Hogs(Hogs {
                 count: self.count("count")?,
-                seconds: self.real("seconds", 0.05..=86_400.0)?,
+                seconds: self.real("seconds", SECONDS)?,
             }),
         })
     }
@@ -126,7 +139,7 @@ impl<'a> Values<'a> {
             load: self.real("load", 0.001..=4.0)?,
             jitter: self.real("jitter", 0.0..=0.9)?,
             deadline: self.integer("deadline", 1..=16)?,
-            seconds: self.real("seconds", 0.05..=86_400.0)?,
+            seconds: self.real("seconds", SECONDS)?,
         };
         // A frame passes its stages one after the other, so its work alone may take this long.
         if frames.load * (1.0 + frames.jitter) > f64::from(frames.deadline) {
@@ -137,13 +150,26 @@ impl<'a> Values<'a> {
         Ok(frames)
     }
 
+    fn isolation(&self) -> Result<Isolation, Error> {
+        let isolation = Isolation {
+            hogs: self.count("hogs")?,
+            forks: self.integer("forks", 0..=Isolation::MAX_FORKS)?,
+            rate: self.integer("rate", 1..=1000)?,
+            burst_us: self.integer("burst_us", 0..=1_000_000)?,
+            seconds: self.real("seconds", SECONDS)?,
+        };
+        if u64::from(isolation.burst_us) * 1000 > isolation.period_ns() / 2 {
+            let most_us = isolation.period_ns() / 2000;
+            let expected = format!("half a CPU is the most: {most_us} at this rate");
+            return Err(self.bad("burst_us", expected));
+        }
+        Ok(isolation)
+    }
+
     /// The value as written, or the default.
     fn text(&self, name: &str) -> &'a str {
         let given = self.given.iter().find(|(other, _)| *other == name);
-        given.map_or_else(
-            || default(self.kind, name, self.combined),
-            |(_, value)| value,
-        )
+        given.map_or_else(|| self.kind.default(name, self.place), |(_, value)| value)
     }
 
     fn integer(&self, name: &str, range: RangeInclusive<u32>) -> Result<u32, Error> {
@@ -194,6 +220,19 @@ impl<'a> Values<'a> {
         }
     }
 
+    fn builds(&self, name: &str) -> Result<Builds, Error> {
+        match self.text(name) {
+            "endless" => Ok(Builds::Endless),
+            text => match text.parse() {
+                Ok(number @ 1..=1_000_000) => Ok(Builds::Fixed(number)),
+                _ => {
+                    let expected = "give a number from 1 to 1000000, or endless".to_owned();
+                    Err(self.bad(name, expected))
+                }
+            },
+        }
+    }
+
     fn bad(&self, name: &str, expected: String) -> Error {
         let value = self.text(name).to_owned();
         Error::BadValue {
@@ -203,21 +242,6 @@ impl<'a> Values<'a> {
             expected,
         }
     }
-}
-
-/// The default of a parameter that the kind has; empty text for any other.
-fn default(kind: &'static Kind, name: &str, combined: bool) -> &'static str {
-    let parameter = kind
-        .parameters
-        .iter()
-        .find(|parameter| parameter.name == name);
-    parameter.map_or("", |found| {
-        if combined {
-            found.default_combined
-        } else {
-            found.default
-        }
-    })
 }
 
 impl fmt::Display for Workload {
@@ -230,7 +254,7 @@ impl fmt::Display for Workload {
             f.write_str(kind.name)?;
             let mut separator = ':';
             for (name, value) in settings(part) {
-                if f.alternate() || value != default(kind, name, self.is_combined()) {
+                if f.alternate() || value != kind.default(name, self.place(index)) {
                     write!(f, "{separator}{name}={value}")?;
                     separator = ',';
                 }
@@ -269,6 +293,24 @@ fn settings(part: &Part) -> Vec<(&'static str, String)> {
                 ("seconds", hogs.seconds.to_string()),
             ]
         }
+        Part::Build(build) => vec![
+            ("jobs", build.jobs.to_string()),
+            ("units", build.units.to_string()),
+            ("unit_ms", build.unit_ms.to_string()),
+            ("builds", build.builds.to_string()),
+            ("seconds", build.seconds.to_string()),
+        ],
+        Part::Compile(compile) => vec![
+            ("jobs", compile.jobs.to_string()),
+            ("optimize", compile.optimize.to_string()),
+        ],
+        Part::Isolation(isolation) => vec![
+            ("hogs", isolation.hogs.to_string()),
+            ("forks", isolation.forks.to_string()),
+            ("rate", isolation.rate.to_string()),
+            ("burst_us", isolation.burst_us.to_string()),
+            ("seconds", isolation.seconds.to_string()),
+        ],
     }
 }
 
@@ -277,6 +319,15 @@ impl fmt::Display for Count {
         match self {
             Self::Fixed(count) => write!(f, "{count}"),
             Self::PerCpu(count) => write!(f, "{count}/cpu"),
+        }
+    }
+}
+
+impl fmt::Display for Builds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(count) => write!(f, "{count}"),
+            Self::Endless => f.write_str("endless"),
         }
     }
 }

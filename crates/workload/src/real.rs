@@ -4,10 +4,14 @@
 //! background parts are let go and compute; then all others are let go. So no creation is
 //! measured, and the foreground meets its background from the first moment.
 
+pub(crate) mod build;
+pub(crate) mod compile;
 mod frames;
 mod gate;
 mod handoff;
 mod hogs;
+mod isolation;
+mod make;
 mod messaging;
 mod pipe;
 pub(crate) mod spinner;
@@ -19,6 +23,7 @@ use crate::spec::{Part, Workload};
 use crate::stop::NEVER;
 use crate::sys::{clock, sched};
 use gate::Gate;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -41,6 +46,13 @@ pub struct RunOptions<'a> {
     pub duration: Option<Duration>,
     /// The capacity of a CPU; measured before the run if not given.
     pub calibration: Option<Calibration>,
+    /// The program that is executed for tasks that are programs. It must call
+    /// [`run_if_child`](crate::run_if_child) first thing in `main`. By default the calling program
+    /// itself, which then must do so.
+    pub program: Option<PathBuf>,
+    /// The source that `compile` compiles: the directory into which the Debian source package named
+    /// by [`Workload::source_package`] was unpacked.
+    pub source: Option<PathBuf>,
     /// Ends the run early when set, see [`crate::stop::on_signals`].
     pub stop: &'a AtomicBool,
     /// Ends the run early after this, so that a scheduler that starves the workload cannot keep
@@ -56,6 +68,8 @@ impl Default for RunOptions<'_> {
             salt: None,
             duration: None,
             calibration: None,
+            program: None,
+            source: None,
             stop: &NEVER,
             time_limit: Duration::from_secs(120),
         }
@@ -68,6 +82,8 @@ pub(crate) struct Context<'a> {
     pub(crate) salt: Option<&'a str>,
     pub(crate) calibration: Calibration,
     pub(crate) cpus: usize,
+    pub(crate) program: Option<&'a Path>,
+    pub(crate) source: Option<&'a Path>,
     pub(crate) gate: Gate,
 }
 
@@ -92,6 +108,8 @@ pub fn run(workload: &Workload, options: &RunOptions<'_>) -> Result<Report, Erro
         salt: options.salt.as_deref(),
         calibration: options.calibration.unwrap_or_else(Calibration::measure),
         cpus: sched::allowed_cpus().len(),
+        program: options.program.as_deref(),
+        source: options.source.as_deref(),
         gate: Gate::new(workload.parts().len(), bounded),
     };
     let (reports, notes, wall_s) = thread::scope(|scope| {
@@ -120,7 +138,7 @@ pub fn run(workload: &Workload, options: &RunOptions<'_>) -> Result<Report, Erro
             None => reports.map(|reports| (reports, notes, wall_s)),
         }
     })?;
-    Ok(compile(
+    Ok(sum_up(
         &workload,
         options,
         context.calibration,
@@ -128,6 +146,21 @@ pub fn run(workload: &Workload, options: &RunOptions<'_>) -> Result<Report, Erro
         notes,
         wall_s,
     ))
+}
+
+/// The files that a run needs beside the calling program and `source`, by their paths on this
+/// machine, for whoever has it run in another place.
+///
+/// # Errors
+/// When this machine lacks what the workload needs.
+pub fn files(workload: &Workload, source: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    for part in workload.parts() {
+        if let (Part::Compile(compile), Some(source)) = (part, source) {
+            files.extend(compile::files(compile, source)?);
+        }
+    }
+    Ok(files)
 }
 
 /// The time sequence of a run: everybody ready, background, foreground, end. Returns notes and the
@@ -169,13 +202,9 @@ fn conduct(workload: &Workload, options: &RunOptions<'_>, gate: &Gate) -> (Vec<S
 
 /// The duration of a workload that has no bounded part.
 fn unbounded_seconds(workload: &Workload) -> Option<f64> {
-    workload
-        .parts()
-        .iter()
-        .try_fold(0.0, |longest, part| match part {
-            Part::Hogs(hogs) => Some(f64::max(longest, hogs.seconds)),
-            Part::Messaging(_) | Part::Pipe(_) | Part::Frames(_) => None,
-        })
+    workload.parts().iter().try_fold(0.0, |longest, part| {
+        Some(f64::max(longest, part.unbounded_seconds()?))
+    })
 }
 
 fn until(end_ns: Option<u64>) -> Duration {
@@ -191,6 +220,9 @@ fn supervise(part: &Part, context: &Context<'_>) -> Result<PartReport, Error> {
         Part::Pipe(pipe) => pipe::run(pipe, context),
         Part::Frames(frames) => frames::run(frames, context),
         Part::Hogs(hogs) => hogs::run(hogs, context),
+        Part::Build(build) => build::run(build, context),
+        Part::Compile(compile) => compile::run(compile, context),
+        Part::Isolation(isolation) => isolation::run(isolation, context),
     };
     attendance.succeeded = report.is_ok();
     report
@@ -203,6 +235,9 @@ fn supervisor_name(part: &Part, context: &Context<'_>) -> String {
         Part::Pipe(_) => crate::names::PING,
         Part::Frames(_) => crate::names::FRAME_INPUT,
         Part::Hogs(_) => "hogs",
+        Part::Build(_) => "build",
+        Part::Compile(_) => "compile",
+        Part::Isolation(_) => "isolation",
     };
     crate::names::task_name(role, context.salt)
 }
@@ -221,7 +256,7 @@ fn join(
         .collect()
 }
 
-fn compile(
+fn sum_up(
     workload: &Workload,
     options: &RunOptions<'_>,
     calibration: Calibration,
@@ -236,7 +271,8 @@ fn compile(
         metrics.extend(report.metrics);
         histograms.extend(report.histograms);
         let kind = part.kind().name;
-        notes.extend(report.unfinished.map(|note| format!("{kind}: {note}")));
+        let said = report.unfinished.into_iter().chain(report.notes);
+        notes.extend(said.map(|note| format!("{kind}: {note}")));
     }
     Report {
         workload: workload.to_string(),

@@ -204,6 +204,8 @@ pub(crate) struct PartReport {
     pub(crate) histograms: Vec<Quantiles>,
     /// Why the part ended early, if it did.
     pub(crate) unfinished: Option<String>,
+    /// What a reader must know beside the figures.
+    pub(crate) notes: Vec<String>,
 }
 
 impl PartReport {
@@ -213,6 +215,7 @@ impl PartReport {
             metrics: Vec::new(),
             histograms: Vec::new(),
             unfinished: None,
+            notes: Vec::new(),
         }
     }
 

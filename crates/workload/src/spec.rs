@@ -1,6 +1,7 @@
 //! The description of a workload: plain data, the same for real runs and simulated actors.
 
 use crate::kinds::{self, Kind};
+use crate::lengths;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -27,6 +28,12 @@ pub enum Part {
     Frames(Frames),
     /// Background that never sleeps.
     Hogs(Hogs),
+    /// Programs that are started, compute, read and write.
+    Build(Build),
+    /// A real compilation.
+    Compile(Compile),
+    /// A polite cgroup beside a hostile one.
+    Isolation(Isolation),
 }
 
 /// Groups of `fan` senders and `fan` receivers.
@@ -98,6 +105,67 @@ pub struct Hogs {
     pub seconds: f64,
 }
 
+/// A build of a program, as `make -jN` does it: each unit is a process of its own, forked and
+/// executed, that reads a source and headers, computes and writes an object; when all units are
+/// done another process links the objects.
+///
+/// The CPU times of the units differ widely, see [`Build::units_ns`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Build {
+    /// Processes at a time.
+    pub jobs: Count,
+    /// Units of one build.
+    pub units: u32,
+    /// The CPU time of a unit on an undisturbed CPU, on average, in milliseconds. What starting a
+    /// process and its files cost comes on top.
+    pub unit_ms: u32,
+    /// How many builds. The units of the next may be compiled while one is linked.
+    pub builds: Builds,
+    /// Duration in seconds where builds are endless and no other part bounds the run.
+    pub seconds: f64,
+}
+
+/// A number of builds, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builds {
+    /// This many.
+    Fixed(u32),
+    /// As many as there is time for.
+    Endless,
+}
+
+/// The compilation of a real program, Lua, by gcc, `jobs` units at a time as `make -jN` does.
+///
+/// Lua is some 30 files of standard C that need neither configuration nor other libraries. Its
+/// source is not part of this crate, see [`RunOptions::source`](crate::RunOptions::source).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compile {
+    /// Compilers at a time.
+    pub jobs: Count,
+    /// The compiler's level of optimization, 0 to 3.
+    pub optimize: u32,
+}
+
+/// Two cgroups of the same weight: a polite one, whose only process wakes at a rate and computes a
+/// little each time, and a hostile one, with hogs and a storm of forks.
+///
+/// The polite one asks for far less than its half, so that whatever the hostile one does, it should
+/// get all of it at once. Needs root and cgroup v2 with its cpu controller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Isolation {
+    /// Hostile processes that compute and never sleep.
+    pub hogs: Count,
+    /// Hostile processes at a time that are forked, compute for at most a millisecond, and end;
+    /// 0: none.
+    pub forks: u32,
+    /// The polite process's wakeups a second.
+    pub rate: u32,
+    /// What it computes each time, in microseconds on an undisturbed CPU.
+    pub burst_us: u32,
+    /// Duration in seconds.
+    pub seconds: f64,
+}
+
 /// A number of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
@@ -121,15 +189,48 @@ impl Workload {
             match part {
                 Part::Frames(frames) => frames.seconds = duration.as_secs_f64(),
                 Part::Hogs(hogs) => hogs.seconds = duration.as_secs_f64(),
-                Part::Messaging(_) | Part::Pipe(_) => {}
+                Part::Build(build) => build.seconds = duration.as_secs_f64(),
+                Part::Isolation(isolation) => isolation.seconds = duration.as_secs_f64(),
+                Part::Messaging(_) | Part::Pipe(_) | Part::Compile(_) => {}
             }
         }
         self
     }
 
-    /// Whether several parts run side by side, which changes some defaults.
-    pub(crate) fn is_combined(&self) -> bool {
-        self.parts.len() > 1
+    /// The Debian source package whose upstream source a run needs, see
+    /// [`RunOptions::source`](crate::RunOptions::source).
+    pub fn source_package(&self) -> Option<&'static str> {
+        let compiles = |part: &Part| matches!(part, Part::Compile(_));
+        self.parts
+            .iter()
+            .any(compiles)
+            .then_some(Compile::SOURCE_PACKAGE)
+    }
+
+    /// Where the part of this index stands, which changes some defaults.
+    pub(crate) fn place(&self, index: usize) -> Place {
+        Place::of(index, self.parts.len())
+    }
+}
+
+/// Where a part stands among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// There is no other.
+    Alone,
+    /// Others are beside this one, which is the one that is measured for the whole.
+    First,
+    /// It stands behind another.
+    Behind,
+}
+
+impl Place {
+    pub(crate) fn of(index: usize, parts: usize) -> Self {
+        match (index, parts) {
+            (0, 1) => Self::Alone,
+            (0, _) => Self::First,
+            _ => Self::Behind,
+        }
     }
 }
 
@@ -141,12 +242,28 @@ impl Part {
             Self::Pipe(_) => &kinds::PIPE,
             Self::Frames(_) => &kinds::FRAMES,
             Self::Hogs(_) => &kinds::HOGS,
+            Self::Build(_) => &kinds::BUILD,
+            Self::Compile(_) => &kinds::COMPILE,
+            Self::Isolation(_) => &kinds::ISOLATION,
         }
     }
 
     /// Whether the part ends by itself. One that does not ends with those that do.
     pub fn is_bounded(&self) -> bool {
-        !matches!(self, Self::Hogs(_))
+        self.unbounded_seconds().is_none()
+    }
+
+    /// The duration of a part that does not end by itself, for when no other part ends.
+    pub(crate) fn unbounded_seconds(&self) -> Option<f64> {
+        match self {
+            Self::Hogs(hogs) => Some(hogs.seconds),
+            Self::Build(build) => (build.builds == Builds::Endless).then_some(build.seconds),
+            Self::Messaging(_)
+            | Self::Pipe(_)
+            | Self::Frames(_)
+            | Self::Compile(_)
+            | Self::Isolation(_) => None,
+        }
     }
 }
 
@@ -177,6 +294,37 @@ impl Frames {
         let mixed = seed ^ frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((stage as u64 + 1) << 56);
         let varied = 1.0 + self.jitter * (2.0 * fastrand::Rng::with_seed(mixed).f64() - 1.0);
         self.load * self.period_ns() as f64 * stage.share() * varied
+    }
+}
+
+impl Build {
+    /// The CPU time of each unit of a build, counted from 0, on an undisturbed CPU. They sum up to
+    /// the same for every seed. Most are shorter than the average and a few many times as long, as
+    /// the files of a project are: log-normal, with a standard deviation of 1 in the logarithm.
+    pub fn units_ns(&self, seed: u64, build: u32) -> Vec<u64> {
+        let mixed = seed ^ (u64::from(build) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let total_ns = u64::from(self.units) * self.link_ns();
+        lengths::heavy_tailed(mixed, self.units as usize, total_ns)
+    }
+
+    /// The CPU time of the link: that of an average unit.
+    pub fn link_ns(&self) -> u64 {
+        u64::from(self.unit_ms) * 1_000_000
+    }
+}
+
+impl Compile {
+    /// The Debian source package of the program that is compiled.
+    pub const SOURCE_PACKAGE: &str = "lua5.4";
+}
+
+impl Isolation {
+    /// The most hostile forks at a time.
+    pub const MAX_FORKS: u32 = 64;
+
+    /// The time between two wakeups of the polite process.
+    pub fn period_ns(&self) -> u64 {
+        1_000_000_000 / u64::from(self.rate)
     }
 }
 

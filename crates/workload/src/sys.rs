@@ -5,6 +5,7 @@
 pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod poll;
+pub(crate) mod program;
 pub(crate) mod sched;
 pub(crate) mod shared;
 pub(crate) mod signals;

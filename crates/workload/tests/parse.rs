@@ -52,6 +52,21 @@ fn parts_and_parameters() {
         "frames:load=0.25",
         "frames:fps=60,load=0.25,jitter=0.2,deadline=1,seconds=5",
     );
+    check(
+        "build:jobs=4,units=40",
+        "build:jobs=4,units=40",
+        "build:jobs=4,units=40,unit_ms=40,builds=1,seconds=3",
+    );
+    check(
+        "compile:optimize=2",
+        "compile:optimize=2",
+        "compile:jobs=2/cpu,optimize=2",
+    );
+    check(
+        "isolation:forks=0,rate=1000,burst_us=0",
+        "isolation:forks=0,rate=1000,burst_us=0",
+        "isolation:hogs=4/cpu,forks=0,rate=1000,burst_us=0,seconds=5",
+    );
 }
 
 #[test]
@@ -65,6 +80,24 @@ fn combinations_have_their_own_defaults() {
         "pipe:rounds=3000+hogs:count=4",
         "pipe:rounds=3000+hogs:count=4",
         "pipe:rounds=3000,threads=yes+hogs:count=4,seconds=3",
+    );
+    // A build behind another part goes on as long as that one; in front it is what is measured.
+    check(
+        "frames+build",
+        "frames+build",
+        "frames:fps=60,load=0.5,jitter=0.2,deadline=1,seconds=5\
+         +build:jobs=2/cpu,units=50,unit_ms=40,builds=endless,seconds=3",
+    );
+    check(
+        "build+hogs",
+        "build+hogs",
+        "build:jobs=2/cpu,units=50,unit_ms=40,builds=1,seconds=3+hogs:count=2/cpu,seconds=3",
+    );
+    check(
+        "frames+build:builds=1",
+        "frames+build:builds=1",
+        "frames:fps=60,load=0.5,jitter=0.2,deadline=1,seconds=5\
+         +build:jobs=2/cpu,units=50,unit_ms=40,builds=1,seconds=3",
     );
 }
 
@@ -89,7 +122,7 @@ fn examples_and_defaults_of_the_list_parse() {
 
 #[test]
 fn what_cannot_be_is_refused_with_a_remedy() {
-    let known = "messaging, pipe, frames, hogs";
+    let known = "messaging, pipe, frames, hogs, build, compile, isolation";
     check_refused(
         " ",
         &format!("the workload is empty; name one of {known}, or several joined by `+`"),
@@ -129,6 +162,22 @@ fn what_cannot_be_is_refused_with_a_remedy() {
     check_refused(
         "hogs:count=0/cpu",
         "`hogs:count=0/cpu` cannot be: give a number from 1 to 4096, or 1/cpu to 64/cpu",
+    );
+    check_refused(
+        "build:jobs=0",
+        "`build:jobs=0` cannot be: give a number from 1 to 4096, or 1/cpu to 64/cpu",
+    );
+    check_refused(
+        "build:builds=all",
+        "`build:builds=all` cannot be: give a number from 1 to 1000000, or endless",
+    );
+    check_refused(
+        "compile:optimize=4",
+        "`compile:optimize=4` cannot be: give a whole number from 0 to 3",
+    );
+    check_refused(
+        "isolation:burst_us=3000",
+        "`isolation:burst_us=3000` cannot be: half a CPU is the most: 2500 at this rate",
     );
     check_refused(
         "frames:load=NaN",

@@ -1,79 +1,13 @@
 //! Short real runs. They assert structure and accounts, never speed.
 
-use baton_workload::{Calibration, Report, RunOptions, Workload, run};
+mod common;
+
+use baton_workload::{Calibration, RunOptions, Workload, run};
+use common::{ONE_AT_A_TIME, check, quick, run_text, value};
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-
-/// Runs one after the other: together they would only crowd each other out.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn run_text(text: &str, options: &RunOptions<'_>) -> Report {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let workload: Workload = text
-        .parse()
-        .unwrap_or_else(|error| panic!("{text}: {error}"));
-    run(&workload, options).unwrap_or_else(|error| panic!("{text}: {error}"))
-}
-
-/// Options with a calibration that asks for little work.
-fn quick() -> RunOptions<'static> {
-    let calibration = Calibration {
-        units_per_ms: 1000.0,
-        spread: 0.0,
-    };
-    RunOptions {
-        calibration: Some(calibration),
-        ..RunOptions::default()
-    }
-}
-
-fn value(report: &Report, part: &str, name: &str) -> f64 {
-    let metric = report.metric(part, name);
-    metric
-        .unwrap_or_else(|| panic!("no {part} {name} in {report}"))
-        .value
-}
-
-/// Runs it and checks what holds for every complete report.
-fn check(text: &str) -> Report {
-    let report = run_text(text, &quick());
-    assert!(report.complete, "{report}");
-    assert!(report.wall_s > 0.0);
-    let parts: Vec<_> = text
-        .split('+')
-        .map(|part| part.split(':').next().unwrap_or(""))
-        .collect();
-    for part in &parts {
-        let primary = report
-            .metrics
-            .iter()
-            .filter(|metric| metric.part == *part && metric.primary);
-        assert_eq!(primary.count(), 1, "{report}");
-    }
-    assert_eq!(
-        report.primary().map(|metric| metric.part.as_str()),
-        parts.first().copied()
-    );
-    for quantiles in &report.histograms {
-        let ordered = [
-            0.0,
-            quantiles.p50,
-            quantiles.p90,
-            quantiles.p99,
-            quantiles.p999,
-            quantiles.max,
-        ];
-        assert!(ordered.is_sorted(), "{report}");
-    }
-    // Numbers may lose their last bit on the way, so the account is compared, not each value.
-    let json = serde_json::to_string(&report).expect("a report is plain data");
-    let reread: Report = serde_json::from_str(&json).expect("it was just written");
-    assert_eq!(reread.metrics.len(), report.metrics.len());
-    assert_eq!(reread.parameters, report.parameters);
-    report
-}
 
 #[test]
 fn messaging_delivers_all() {

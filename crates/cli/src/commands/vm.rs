@@ -6,7 +6,10 @@ use baton::app::duration;
 use baton_machine::MachineFile;
 use baton_vm::{KernelSpec, Sinks, Vm};
 
-use crate::project::{self, Program};
+use crate::{
+    needs,
+    project::{self, Program},
+};
 
 /// Where programs lie in the guest, beside this one's own directory.
 const GUEST_PATH: &str = "/usr/local/bin:/usr/bin";
@@ -14,8 +17,8 @@ const GUEST_PATH: &str = "/usr/local/bin:/usr/bin";
 /// Run a command in a VM with a sched_ext kernel, and exit as it does
 ///
 /// Needs neither root nor KVM. The guest has this program, the command with its
-/// libraries, a small shell with the usual tools, and nothing else of this machine
-/// but what --pack names. With --policy the policy takes charge of the guest before
+/// libraries, a small shell with the usual tools, what a workload of `baton workload`
+/// needs, and nothing else of this machine but what --pack names. With --policy the policy takes charge of the guest before
 /// the command starts, and its counters go to standard error when it has ended.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -66,6 +69,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(memory_mib) = args.memory {
         vm = vm.memory_mib(memory_mib);
     }
+    vm = needs::pack(vm, &needs::workloads_in(&args.command))?;
     let mut command = args.command.clone();
     if command[0] == "baton" {
         command[0] = own.to_string_lossy().into_owned();

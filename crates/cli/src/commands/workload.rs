@@ -8,6 +8,7 @@ use baton_workload::{Kind, RunOptions, Workload};
 
 use crate::{
     failures::fail,
+    needs,
     table::{Align, table},
 };
 
@@ -19,6 +20,10 @@ use crate::{
 #[command(after_help = "Examples:
   baton workload pipe
   baton workload frames:seconds=10+hogs --json
+  baton workload build:jobs=4,units=40
+  baton workload frames+build                    # a game beside a build
+  baton vm -- baton workload compile             # gcc compiles Lua in a VM
+  baton vm -- baton workload isolation           # needs root and cgroups
   baton vm --policy edf -- baton workload messaging:groups=8")]
 pub(crate) struct Args {
     /// The workload, such as `pipe` or `frames:load=0.4+hogs`
@@ -49,6 +54,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let options = RunOptions {
         seed: args.seed,
         duration: args.duration,
+        source: needs::source(&workload)?,
         stop: baton_workload::stop::on_signals().context("cannot catch signals")?,
         time_limit: args.limit,
         ..RunOptions::default()
@@ -111,6 +117,7 @@ fn describe(kind: &Kind) -> serde_json::Value {
                 "name": parameter.name,
                 "default": parameter.default,
                 "default_combined": parameter.default_combined,
+                "default_behind": parameter.default_behind,
                 "about": parameter.about,
             })
         })

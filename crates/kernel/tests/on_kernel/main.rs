@@ -33,6 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(480);
 
 fn main() {
     baton_vm::guest::run_if_init();
+    baton_workload::run_if_child();
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["policy", name, seconds] => policies::run(name, seconds),

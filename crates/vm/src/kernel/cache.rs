@@ -1,33 +1,15 @@
 //! The cache of unpacked kernels: `kernels/RELEASE/vmlinuz` below the cache's directory. A directory
 //! appears there by renaming, whole or not at all, so readers need no lock.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
-
-use nix::fcntl::{Flock, FlockArg};
+use std::path::Path;
 
 use super::{Kernel, Origin, version::Version};
-use crate::Error;
+use crate::{
+    Error,
+    packages::{cache_dir, cache_error},
+};
 
 const IMAGE: &str = "vmlinuz";
-
-/// Baton's cache: `$BATON_CACHE`, else `$XDG_CACHE_HOME/baton`, else `~/.cache/baton`.
-///
-/// # Errors
-/// None of the variables is set.
-pub fn cache_dir() -> Result<PathBuf, Error> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("BATON_CACHE")
-        .or_else(|| Some(set("XDG_CACHE_HOME")?.join("baton")))
-        .or_else(|| Some(set("HOME")?.join(".cache/baton")))
-        .ok_or(Error::NoCache)
-}
 
 /// The packaged kernels in the cache, newest first.
 #[must_use]
@@ -59,21 +41,6 @@ pub(super) fn kernels_in(cache: &Path) -> Vec<Kernel> {
     kernels.into_iter().map(|(_, kernel)| kernel).collect()
 }
 
-/// Holds the cache for writing; others wait.
-pub(super) fn lock(cache: &Path, progress: &dyn Fn(&str)) -> Result<Flock<File>, Error> {
-    std::fs::create_dir_all(cache).map_err(cache_error(cache))?;
-    let path = cache.join("lock");
-    let open = || File::create(&path).map_err(cache_error(&path));
-    match Flock::lock(open()?, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err((file, _)) => {
-            progress("waiting for another run that fetches a kernel ...");
-            Flock::lock(file, FlockArg::LockExclusive)
-                .map_err(|(_, errno)| cache_error(&path)(errno.into()))
-        }
-    }
-}
-
 /// Puts an image into the cache. The caller holds the lock.
 pub(super) fn store(cache: &Path, release: &str, image: &Path) -> Result<Kernel, Error> {
     let place = cache.join("kernels").join(release);
@@ -93,11 +60,6 @@ pub(super) fn store(cache: &Path, release: &str, image: &Path) -> Result<Kernel,
     })
 }
 
-pub(super) fn cache_error(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Cache { path, source }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +67,6 @@ mod tests {
     #[test]
     fn kernels_are_stored_and_listed_newest_first() {
         let cache = tempfile::TempDir::new().unwrap();
-        let _lock = lock(cache.path(), &|_| {}).unwrap();
         for release in ["6.18.15+deb13-cloud-amd64", "7.0.13+deb13-cloud-amd64"] {
             let image = cache.path().join("image");
             std::fs::write(&image, release).unwrap();

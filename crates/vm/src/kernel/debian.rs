@@ -5,8 +5,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{Kernel, apt::Apt, cache, sources, version::Version};
-use crate::Error;
+use super::{Kernel, cache, version::Version};
+use crate::{
+    Error,
+    packages::{self, Apt, Errand, Wanted},
+};
 
 /// Where Debian has recent kernels for its stable release.
 const SUITE: &str = "trixie-backports";
@@ -23,27 +26,29 @@ fn flavour() -> &'static str {
 /// then is apt asked.
 pub(super) fn kernel(prefix: &str, progress: &dyn Fn(&str)) -> Result<Kernel, Error> {
     let wanted = Version::prefix(prefix).ok_or_else(|| Error::KernelSpec(prefix.into()))?;
-    let cache = cache::cache_dir()?;
+    let cache = packages::cache_dir()?;
     if let Some(kernel) = cached(&cache, &wanted) {
         return Ok(kernel);
     }
-    let _lock = cache::lock(&cache, progress)?;
+    let _lock = packages::lock(&cache, progress)?;
     // Another run may have fetched it while this one waited.
     if let Some(kernel) = cached(&cache, &wanted) {
         return Ok(kernel);
     }
-    let source = sources::find().ok_or(Error::NoMirror)?;
-    if source.keyring.is_none() {
-        return Err(Error::NoKeyring {
-            mirror: source.mirror,
-        });
-    }
+    let cached_releases = cache::kernels_in(&cache)
+        .into_iter()
+        .map(|found| found.release);
+    let errand = Errand {
+        what: "a kernel package".into(),
+        instead: "give a kernel's path (--kernel /path/vmlinuz)".into(),
+        cached: cached_releases.collect(),
+    };
+    let apt = Apt::prepare(&cache, Wanted::Binaries, SUITE, errand)?;
     progress(&format!("looking for kernel {prefix} in {SUITE} ..."));
-    let apt = Apt::prepare(&cache, &source, SUITE)?;
     apt.update()?;
     let names = apt.search(&format!("^linux-(binary|image)-[0-9].*-{}$", flavour()))?;
     let package = choose(&names, &wanted).ok_or_else(|| Error::NoPackage {
-        mirror: source.mirror.clone(),
+        mirror: apt.mirror().into(),
         suite: SUITE,
         flavour: flavour(),
     })?;
@@ -125,7 +130,7 @@ fn unpack(deb: &Path, package: &Package, cache: &Path) -> Result<Kernel, Error> 
     };
     let staging = cache.join("unpack");
     let _ = std::fs::remove_dir_all(&staging);
-    std::fs::create_dir_all(&staging).map_err(cache::cache_error(&staging))?;
+    std::fs::create_dir_all(&staging).map_err(packages::cache_error(&staging))?;
     let mut contents = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(deb)

@@ -1,10 +1,8 @@
 //! Finding a kernel to boot: a file, the host's own, or a packaged one that lies in the cache.
 
-mod apt;
 mod cache;
 mod debian;
 mod host;
-mod sources;
 mod version;
 
 use std::{
@@ -14,7 +12,7 @@ use std::{
     str::FromStr,
 };
 
-pub use cache::{cache_dir, cached_kernels};
+pub use cache::cached_kernels;
 use version::Version;
 
 use crate::Error;
@@ -105,13 +103,6 @@ pub fn find_kernel(spec: &KernelSpec, progress: &dyn Fn(&str)) -> Result<Kernel,
             }
         },
     }
-}
-
-/// The Debian mirror that packaged kernels would come from; none where no mirror is configured and
-/// `BATON_DEBIAN_MIRROR` names none.
-#[must_use]
-pub fn debian_mirror() -> Option<String> {
-    sources::find().map(|source| source.mirror)
 }
 
 fn from_path(path: &Path) -> Result<Kernel, Error> {

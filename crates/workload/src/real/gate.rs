@@ -149,6 +149,11 @@ impl Gate {
         self.cancelled.load(Ordering::Relaxed)
     }
 
+    /// Whether unbounded parts should end.
+    pub(crate) fn is_background_over(&self) -> bool {
+        self.background_ended.load(Ordering::Relaxed)
+    }
+
     /// The flag at which unbounded parts end.
     pub(crate) fn background_end(&self) -> &AtomicBool {
         &self.background_ended

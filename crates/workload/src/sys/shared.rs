@@ -1,8 +1,11 @@
-//! Counters that threads and forked processes share.
+//! Counters that threads and processes share.
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io;
 use std::ops::Deref;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
@@ -19,15 +22,37 @@ unsafe impl Sync for SharedCounters {}
 
 impl SharedCounters {
     pub(crate) fn new(len: usize) -> io::Result<Self> {
-        let len = len.max(1);
-        // SAFETY: a fresh anonymous mapping; MAP_POPULATE has its pages there before measuring.
+        Self::map(len.max(1), libc::MAP_ANONYMOUS, -1)
+    }
+
+    /// Counters in a new file, for processes that are executed.
+    pub(crate) fn create(path: &Path, len: usize) -> io::Result<Self> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
+        file.set_len((len.max(1) * size_of::<AtomicU64>()) as u64)?;
+        Self::map(len.max(1), 0, file.as_raw_fd())
+    }
+
+    /// The counters that another process keeps in this file; all that are there.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).open(path)?;
+        let len = file.metadata()?.len() as usize / size_of::<AtomicU64>();
+        Self::map(len, 0, file.as_raw_fd())
+    }
+
+    fn map(len: usize, flags: libc::c_int, fd: RawFd) -> io::Result<Self> {
+        // SAFETY: a fresh mapping. MAP_POPULATE has its pages there before measuring. A file is as
+        // long as the counters, and nobody but this crate knows of it, so that it stays so.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
                 len * size_of::<AtomicU64>(),
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
-                -1,
+                libc::MAP_SHARED | libc::MAP_POPULATE | flags,
+                fd,
                 0,
             )
         };

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::BASELINE;
-use crate::{charge::Charge, project};
+use crate::{charge::Charge, needs, project};
 
-/// A scheduler that starves a workload cannot keep the others from being measured.
-const CELL_LIMIT: Duration = Duration::from_secs(60);
+/// A scheduler that starves a workload cannot keep the others from being measured. The
+/// longest one, `compile`, takes some 15 s on two emulated processors.
+const CELL_LIMIT: Duration = Duration::from_secs(120);
 
 /// What to measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -132,14 +133,16 @@ fn measure(
     let measured = workloads
         .iter()
         .try_for_each(|&index| -> anyhow::Result<()> {
+            let workload = &plan.workloads[index].workload;
             let options = RunOptions {
+                source: needs::source(workload)?,
                 seed: plan.seed.wrapping_add(u64::from(round)),
                 calibration: Some(calibration),
                 stop: stop::on_signals()?,
                 time_limit: CELL_LIMIT,
                 ..RunOptions::default()
             };
-            let report = baton_workload::run(&plan.workloads[index].workload, &options)?;
+            let report = baton_workload::run(workload, &options)?;
             send(&Line::Cell {
                 round,
                 variant: variant.to_owned(),

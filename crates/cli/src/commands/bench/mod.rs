@@ -18,7 +18,7 @@ use baton_vm::{KernelSpec, Sinks};
 use clap::Subcommand;
 
 use super::{policies, vm};
-use crate::{failures::fail, project};
+use crate::{failures::fail, needs, project};
 use guest::Named;
 use stream::Stream;
 
@@ -47,7 +47,8 @@ enum Backend {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   baton bench kernel
-  baton bench kernel --runs 10 --policies edf --workloads pipe,pipe+hogs --json")]
+  baton bench kernel --runs 10 --policies edf --workloads pipe,pipe+hogs --json
+  baton bench kernel --workload compile --policies edf")]
 struct KernelArgs {
     /// Rounds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -57,7 +58,11 @@ struct KernelArgs {
     #[arg(long, value_delimiter = ',', default_value = "fifo,edf")]
     policies: Vec<String>,
     /// Workloads; with parameters, give the option once for each
-    #[arg(long, default_value = "frames+hogs,messaging,pipe,pipe+hogs")]
+    #[arg(
+        long,
+        visible_alias = "workload",
+        default_value = "frames+hogs,messaging,pipe,pipe+hogs"
+    )]
     workloads: Vec<String>,
     /// Seed of the order and of the workloads
     #[arg(long, default_value_t = 1)]
@@ -71,7 +76,7 @@ struct KernelArgs {
     /// Stop the VM after this; exit status 124. By default 10 minutes and 3 for each round
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Print JSON: `{"cells":[{"workload","variant","metric","median","ratio","n"}], ...}`
+    /// Print JSON: `{"cells":[{"workload","variant","part","metric","median","ratio","n"}], ...}`
     #[arg(long)]
     json: bool,
 }
@@ -107,7 +112,12 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         stderr: Box::new(std::io::stderr()),
         progress,
     };
-    let outcome = vm::guest(&own)
+    let run: Vec<_> = plan
+        .workloads
+        .iter()
+        .map(|named| named.workload.clone())
+        .collect();
+    let outcome = needs::pack(vm::guest(&own), &run)?
         .machine(machine)
         .kernel(args.kernel.clone())
         .timeout(args.timeout.unwrap_or(patience))

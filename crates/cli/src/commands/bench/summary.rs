@@ -42,6 +42,9 @@ pub(crate) struct Cell {
     pub(crate) workload: String,
     /// The policy, or the baseline.
     pub(crate) variant: String,
+    /// The part of the workload that the metric is of: the first, which is the one that is
+    /// measured, or one beside it.
+    pub(crate) part: String,
     /// The metric.
     pub(crate) metric: String,
     /// Its unit.
@@ -122,6 +125,8 @@ impl Summary {
 /// The values of one metric by variant, and what the metric is.
 struct Series {
     metric: Metric,
+    /// Whether it stands for the workload.
+    primary: bool,
     values: BTreeMap<String, Vec<f64>>,
 }
 
@@ -135,9 +140,10 @@ fn cells(plan: &Plan, lines: &[Line]) -> Vec<Cell> {
                 cells.push(Cell {
                     workload: named.name.clone(),
                     variant: variant.to_owned(),
+                    part: series.metric.part.clone(),
                     metric: series.metric.name.clone(),
                     unit: series.metric.unit.clone(),
-                    primary: series.metric.primary,
+                    primary: series.primary,
                     median: value,
                     ratio: value
                         .and_then(|value| ratio(value, median_of(BASELINE)?, series.metric.better)),
@@ -149,8 +155,9 @@ fn cells(plan: &Plan, lines: &[Line]) -> Vec<Cell> {
     cells
 }
 
-/// The metrics of a workload's first part, which is the one that is measured, from
-/// the runs that came to their end.
+/// The metrics of a workload's first part, which is the one that is measured, and the
+/// primary ones of the others, which tell what the first one cost them; from the runs
+/// that came to their end.
 fn series(index: usize, lines: &[Line]) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
     for line in lines {
@@ -172,14 +179,14 @@ fn series(index: usize, lines: &[Line]) -> Vec<Series> {
         for metric in report
             .metrics
             .iter()
-            .filter(|metric| metric.part == first.part)
+            .filter(|metric| metric.part == first.part || metric.primary)
         {
-            let at = all
-                .iter()
-                .position(|series| series.metric.name == metric.name);
+            let same = |other: &Metric| (&other.part, &other.name) == (&metric.part, &metric.name);
+            let at = all.iter().position(|series| same(&series.metric));
             let at = at.unwrap_or_else(|| {
                 all.push(Series {
                     metric: metric.clone(),
+                    primary: metric.part == first.part && metric.primary,
                     values: BTreeMap::new(),
                 });
                 all.len() - 1
@@ -245,8 +252,8 @@ mod tests {
             seed: 1,
             policies: vec!["fifo".into()],
             workloads: vec![Named {
-                name: "pipe".into(),
-                workload: "pipe".parse().unwrap(),
+                name: "pipe+hogs".into(),
+                workload: "pipe+hogs".parse().unwrap(),
             }],
         };
         let lines: Vec<Line> = [("eevdf", 1.0), ("fifo", 3.0), ("eevdf", 2.0), ("fifo", 4.0)]
@@ -254,17 +261,26 @@ mod tests {
             .map(|(variant, value)| cell(variant, value))
             .collect();
         let cells = cells(&plan, &lines);
-        assert_eq!(cells.len(), 2);
+        assert_eq!(cells.len(), 4);
         let found = (cells[1].median, cells[1].n, cells[1].primary);
         assert_eq!(found, (Some(3.5), 2, true));
         assert_eq!(cells[1].ratio, Some(3.5 / 1.5));
+        // The hogs' work, of which more is better, does not stand for the workload.
+        let hogs = (cells[3].part.as_str(), cells[3].ratio, cells[3].primary);
+        assert_eq!(hogs, ("hogs", Some(1.5 / 3.5), false));
     }
 
     fn cell(variant: &str, value: f64) -> Line {
         let report = serde_json::json!({
             "workload": "pipe", "parameters": "pipe", "seed": 1, "complete": true,
-            "metrics": [{"part": "pipe", "name": "time_s", "unit": "s", "value": value,
-                "better": "lower", "primary": true}],
+            "metrics": [
+                {"part": "pipe", "name": "time_s", "unit": "s", "value": value,
+                    "better": "lower", "primary": true},
+                {"part": "hogs", "name": "work_per_s", "unit": "units/s", "value": value,
+                    "better": "higher", "primary": true},
+                {"part": "hogs", "name": "max_gap_ms", "unit": "ms", "value": value,
+                    "better": "lower", "primary": false},
+            ],
             "histograms": [], "wall_s": 1.0,
             "calibration": {"units_per_ms": 1.0, "spread": 0.0}, "notes": [],
         });

@@ -6,32 +6,83 @@ use std::{
     process::{Command, Output},
 };
 
-use super::{cache::cache_error, sources::Source};
+use super::{cache_error, mirror};
 use crate::Error;
 
 /// apt's files below Baton's cache.
-pub(super) struct Apt {
+pub(crate) struct Apt {
     dir: PathBuf,
     mirror: String,
+    errand: Errand,
+}
+
+/// What is fetched and why, for errors.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Errand {
+    /// What it is, such as `a kernel package`.
+    pub(crate) what: String,
+    /// What a person can do instead, as the end of "or ...".
+    pub(crate) instead: String,
+    /// What is in the cache and would do without a network.
+    pub(crate) cached: Vec<String>,
+}
+
+/// The kind of packages: each has lists of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Binaries,
+    Sources,
+}
+
+impl Wanted {
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Binaries => "apt",
+            Self::Sources => "apt-sources",
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Binaries => "deb",
+            Self::Sources => "deb-src",
+        }
+    }
 }
 
 impl Apt {
-    /// Writes the configuration for `suite` at `source`.
-    pub(super) fn prepare(cache: &Path, source: &Source, suite: &str) -> Result<Self, Error> {
-        let dir = cache.join("apt");
+    /// Writes the configuration for `suite` at this machine's mirror.
+    pub(crate) fn prepare(
+        cache: &Path,
+        wanted: Wanted,
+        suite: &str,
+        errand: Errand,
+    ) -> Result<Self, Error> {
+        let Some(source) = mirror::find() else {
+            return Err(Error::NoMirror {
+                what: errand.what,
+                instead: errand.instead,
+            });
+        };
+        let Some(keyring) = source.keyring else {
+            return Err(Error::NoKeyring {
+                mirror: source.mirror,
+                instead: errand.instead,
+            });
+        };
+        let dir = cache.join(wanted.directory());
         let prepare = || {
             for part in ["state/lists/partial", "cache/archives/partial", "download"] {
                 std::fs::create_dir_all(dir.join(part))?;
             }
             std::fs::write(dir.join("status"), "")?;
-            let signed = source.keyring.as_ref();
-            let signed = signed
-                .map(|key| format!("[signed-by={}] ", key.display()))
-                .unwrap_or_default();
-            std::fs::write(
-                dir.join("sources.list"),
-                format!("deb {signed}{} {suite} main\n", source.mirror),
-            )?;
+            let line = format!(
+                "{} [signed-by={}] {} {suite} main\n",
+                wanted.kind(),
+                keyring.display(),
+                source.mirror
+            );
+            std::fs::write(dir.join("sources.list"), line)?;
             std::fs::write(
                 dir.join("apt.conf"),
                 configuration(&dir, &machine_acquire_options()),
@@ -40,12 +91,18 @@ impl Apt {
         prepare().map_err(cache_error(&dir))?;
         Ok(Self {
             dir,
-            mirror: source.mirror.clone(),
+            mirror: source.mirror,
+            errand,
         })
     }
 
+    /// The mirror that is used.
+    pub(crate) fn mirror(&self) -> &str {
+        &self.mirror
+    }
+
     /// Reads the mirror's list of packages.
-    pub(super) fn update(&self) -> Result<(), Error> {
+    pub(crate) fn update(&self) -> Result<(), Error> {
         let output = self.run("apt-get", &["update", "-q"])?;
         let complaint = String::from_utf8_lossy(&output.stderr);
         // apt-get update is content with an archive that it could not reach.
@@ -60,7 +117,7 @@ impl Apt {
     }
 
     /// Names of the packages that match the regular expression `pattern`.
-    pub(super) fn search(&self, pattern: &str) -> Result<Vec<String>, Error> {
+    pub(crate) fn search(&self, pattern: &str) -> Result<Vec<String>, Error> {
         let output = self.run("apt-cache", &["search", "--names-only", pattern])?;
         if !output.status.success() {
             return Err(self.failure(&String::from_utf8_lossy(&output.stderr)));
@@ -73,22 +130,43 @@ impl Apt {
     }
 
     /// Downloads a package, checked by apt against the archive's signed lists, and returns its path.
-    pub(super) fn download(&self, package: &str) -> Result<PathBuf, Error> {
+    pub(crate) fn download(&self, package: &str) -> Result<PathBuf, Error> {
+        self.fetch(&["download", "-q", package], |name| name.ends_with(".deb"))
+    }
+
+    /// Downloads the upstream source of a package, checked likewise: an archive of a name such as
+    /// `lua5.4_5.4.7.orig.tar.gz`.
+    pub(crate) fn download_source(&self, package: &str) -> Result<PathBuf, Error> {
+        let command = ["source", "-q", "--download-only", "--tar-only", package];
+        // Some sources come in several archives, and beside each may lie its signature.
+        self.fetch(&command, |name| {
+            name.contains(".orig.tar.") && !name.ends_with(".asc")
+        })
+    }
+
+    /// Runs apt-get and returns the file that came and whose name is right.
+    fn fetch(&self, command: &[&str], is_right: impl Fn(&str) -> bool) -> Result<PathBuf, Error> {
         let dir = self.dir.join("download");
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).map_err(cache_error(&dir))?;
-        let output = self.run("apt-get", &["download", "-q", package])?;
-        let deb = std::fs::read_dir(&dir).ok().and_then(|entries| {
+        let output = self.run("apt-get", command)?;
+        let found = std::fs::read_dir(&dir).ok().and_then(|entries| {
             let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-            paths.find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            paths.find(|path| is_right(&path.file_name().unwrap_or_default().to_string_lossy()))
         });
-        deb.filter(|_| output.status.success())
+        found
+            .filter(|_| output.status.success())
             .ok_or_else(|| self.failure(&String::from_utf8_lossy(&output.stderr)))
     }
 
     /// Removes what was downloaded.
-    pub(super) fn clean(&self) {
+    pub(crate) fn clean(&self) {
         let _ = std::fs::remove_dir_all(self.dir.join("download"));
+    }
+
+    /// Removes all of apt's files: its lists are large, and those of sources are read once.
+    pub(crate) fn remove(self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
     }
 
     fn run(&self, tool: &str, args: &[&str]) -> Result<Output, Error> {
@@ -115,14 +193,13 @@ impl Apt {
             .or_else(|| first.strip_prefix("W:"))
             .unwrap_or(first);
         let problem = plain.trim().trim_end_matches('.').to_owned();
-        let cached = super::cached_kernels()
-            .into_iter()
-            .map(|kernel| kernel.release)
-            .collect();
+        let errand = self.errand.clone();
         Error::Fetch {
+            what: errand.what,
             mirror: self.mirror.clone(),
             problem,
-            cached,
+            instead: errand.instead,
+            cached: errand.cached,
         }
     }
 }
