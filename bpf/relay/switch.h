@@ -25,9 +25,14 @@ static __noinline void release_decided(u64 dsq, u32 llc)
 	if (!bpf_iter_scx_dsq_new(&it, dsq, 0)) {
 		bpf_for(step, 0, SWITCH_SCAN_MAX)
 		{
+			struct task_ctx *tctx;
+
 			p = bpf_iter_scx_dsq_next(&it);
 			if (!p)
 				break;
+			tctx = get_task(p);
+			if (tctx)
+				tctx->keyed = 0;
 			scx_bpf_dsq_move_set_slice(&it, options.rescue_slice_ns);
 			scx_bpf_dsq_move(&it, p, DSQ_RESCUE + llc, 0);
 		}
@@ -69,6 +74,12 @@ static long switch_llc(u32 llc, void *data)
 	u64 now = *(u64 *)data;
 
 	release_decided(DSQ_READY + llc, llc);
+	if (options.mode == BATON_MODE_HINT) {
+		/* It decides nothing, so nothing waits for it. */
+		release_decided(DSQ_HOLD + llc, llc);
+		release_decided(DSQ_LEASED + llc, llc);
+		return 0;
+	}
 	announce_held(DSQ_HOLD + llc, now);
 	announce_held(DSQ_LEASED + llc, now);
 	return 0;
@@ -76,6 +87,10 @@ static long switch_llc(u32 llc, void *data)
 
 static long switch_cpu(u32 cpu, void *data)
 {
+	struct cpu_ctx *cctx = get_cpu(cpu);
+
+	if (cctx)
+		cctx->keyed = 0;
 	release_decided(DSQ_PINNED + cpu, llc_of(cpu));
 	return 0;
 }

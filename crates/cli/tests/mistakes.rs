@@ -85,6 +85,12 @@ fn modes_and_guards_that_make_no_sense() {
         2,
         &["p98_wakeup<5ms", "p99_wakeup<5ms"],
     );
+    let decision = "p99_decision<5ms";
+    check(
+        &["run", "edf", "--mode", "hint", "--guard", decision],
+        2,
+        &["hint mode", "p99_wakeup"],
+    );
 }
 
 #[test]

@@ -10,10 +10,11 @@
 use std::{
     fs,
     io::{self, BufRead, BufReader, IoSlice, Write},
+    net::Shutdown,
     os::{
         fd::AsRawFd,
         unix::{
-            fs::{DirBuilderExt, MetadataExt},
+            fs::{DirBuilderExt, MetadataExt, PermissionsExt},
             net::{UnixListener, UnixStream},
         },
     },
@@ -26,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -40,6 +41,10 @@ const SOCKET: &str = "control";
 const PAUSE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the process that takes over may take to begin.
 const TAKE_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a connection may say nothing, and how long it may not read its answer.
+const IDLE_PATIENCE: Duration = Duration::from_secs(60);
+const WRITE_PATIENCE: Duration = Duration::from_secs(1);
+const CONNECTIONS_MAX: usize = 16;
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest line that is read.
 const LINE_MAX: u64 = 1 << 16;
@@ -91,6 +96,8 @@ pub(crate) struct Served {
     pub(crate) options: abi::Options,
     pub(crate) began: Instant,
     pub(crate) successor: Mutex<Option<Successor>>,
+    /// Held by the connection that takes over.
+    pub(crate) handoff: Mutex<()>,
 }
 
 impl Served {
@@ -101,7 +108,7 @@ impl Served {
     }
 }
 
-/// A thread that answers at the socket until it is dropped.
+/// Threads that answer at the socket until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     stop: Arc<AtomicBool>,
@@ -123,10 +130,11 @@ impl Server {
         }
         let own = path.with_extension(std::process::id().to_string());
         let _ = fs::remove_file(&own);
-        let listener = UnixListener::bind(&own)?;
-        listener.set_nonblocking(true)?;
-        let inode = fs::metadata(&own)?.ino();
-        fs::rename(&own, &path)?;
+        let opened = listen(&own, &path);
+        if opened.is_err() {
+            let _ = fs::remove_file(&own);
+        }
+        let (listener, inode) = opened?;
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let stop = Arc::clone(&stop);
@@ -143,6 +151,16 @@ impl Server {
     }
 }
 
+/// A listening socket, made as `own` and then put at `path`; and its file's inode.
+fn listen(own: &Path, path: &Path) -> io::Result<(UnixListener, u64)> {
+    let listener = UnixListener::bind(own)?;
+    fs::set_permissions(own, fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    let inode = fs::metadata(own)?.ino();
+    fs::rename(own, path)?;
+    Ok((listener, inode))
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -155,26 +173,52 @@ impl Drop for Server {
     }
 }
 
-fn serve(listener: &UnixListener, served: &Served, stop: &AtomicBool) {
-    // The relay is given away once.
+/// Accepts connections, each with a thread of its own, until told to stop or until the
+/// relay, which is given away once, is somebody else's. Then no connection is left.
+fn serve(listener: &UnixListener, served: &Arc<Served>, stop: &AtomicBool) {
+    let mut connections: Vec<(UnixStream, JoinHandle<()>)> = Vec::new();
     while !stop.load(Ordering::Relaxed) && served.successor().is_none() {
+        connections.retain(|(_, thread)| !thread.is_finished());
         match listener.accept() {
-            Ok((stream, _)) => {
+            Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
                 // Who asks and goes away has no answer to miss.
-                let _ = answer(stream, served, stop);
+                if let Ok(connection) = attend(stream, served) {
+                    connections.push(connection);
+                }
             }
+            Ok(_) => {}
             Err(_) => thread::sleep(LOOK_INTERVAL),
         }
     }
+    for (stream, thread) in connections {
+        let _ = stream.shutdown(Shutdown::Both);
+        let _ = thread.join();
+    }
+}
+
+/// A thread for one connection, and a handle to end it by.
+fn attend(stream: UnixStream, served: &Arc<Served>) -> io::Result<(UnixStream, JoinHandle<()>)> {
+    let peer = getsockopt(&stream, PeerCredentials)?;
+    if peer.uid() != 0 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(IDLE_PATIENCE))?;
+    stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+    let (handle, served) = (stream.try_clone()?, Arc::clone(served));
+    let thread = thread::Builder::new()
+        .name("baton-answer".into())
+        .spawn(move || {
+            let _ = answer(stream, &served);
+        })?;
+    Ok((handle, thread))
 }
 
 /// Answers one connection, until it closes or the relay is somebody else's.
-fn answer(stream: UnixStream, served: &Served, stop: &AtomicBool) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+fn answer(stream: UnixStream, served: &Served) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut last = None;
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         let Some(request) = read_request(&mut reader)? else {
             return Ok(());
         };
@@ -184,14 +228,18 @@ fn answer(stream: UnixStream, served: &Served, stop: &AtomicBool) -> io::Result<
                 Ok(tasks) => say(reader.get_mut(), &json!({ "ok": true, "tasks": tasks }))?,
                 Err(error) => refuse(reader.get_mut(), &format!("cannot list tasks: {error}"))?,
             },
-            Ok(Request::Handoff { abi }) => return hand_off(&mut reader, served, abi),
+            Ok(Request::Handoff { abi }) => {
+                let Ok(_alone) = served.handoff.try_lock() else {
+                    return refuse(reader.get_mut(), "another process is taking over");
+                };
+                return hand_off(&mut reader, served, abi);
+            }
             Ok(Request::Pause | Request::Taken { .. }) => {
                 refuse(reader.get_mut(), "nothing was handed over")?;
             }
             Err(problem) => refuse(reader.get_mut(), &problem)?,
         }
     }
-    Ok(())
 }
 
 /// The next request; none at the connection's end.
@@ -228,6 +276,9 @@ fn status(served: &Served, last: &mut Option<(Instant, Stats)>) -> Value {
 /// Gives the relay away, pauses the policy, and waits for word of the new owner. Where
 /// none comes, the policy goes on.
 fn hand_off(reader: &mut BufReader<UnixStream>, served: &Served, version: u32) -> io::Result<()> {
+    if served.successor().is_some() {
+        return refuse(reader.get_mut(), "another process took over");
+    }
     if version != abi::VERSION {
         let problem = format!(
             "the running policy's relay has version {}, yours {version}: use one version of Baton",

@@ -81,6 +81,9 @@ pub enum Error {
     /// The process that schedules did not do what it was asked for.
     #[error("the running policy's process: {0}")]
     Control(String),
+    /// The policy that took over did not begin to schedule.
+    #[error("the policy did not begin within a second; the one before goes on")]
+    DidNotBegin,
     /// The policy refused its parameters.
     #[error(transparent)]
     Setup(#[from] baton_policy::SetupError),

@@ -101,6 +101,12 @@ impl fmt::Display for Guard {
 }
 
 impl Guard {
+    /// Whether it looks at the policy's decisions, of which there are none in hint mode.
+    #[must_use]
+    pub fn is_of_decisions(&self) -> bool {
+        self.latency == Latency::Decision
+    }
+
     fn histogram<'a>(&self, stats: &'a Stats) -> &'a Histogram {
         match self.latency {
             Latency::Wakeup => &stats.wakeup,

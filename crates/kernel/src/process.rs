@@ -75,17 +75,17 @@ impl Watch {
     }
 
     /// When the thread had carried out its first decisions, or seen that there are none;
-    /// waits for that, a second at most.
+    /// waits for that, a second at most. None if it had not by then.
     #[must_use]
-    pub fn await_first_batch(&self) -> u64 {
+    pub fn await_first_batch(&self) -> Option<u64> {
         let deadline = Instant::now() + Duration::from_secs(1);
-        loop {
-            let first_ns = self.first_batch_ns.load(Ordering::Acquire);
-            if first_ns != 0 || Instant::now() > deadline {
-                return first_ns;
+        while Instant::now() < deadline {
+            match self.first_batch_ns.load(Ordering::Acquire) {
+                0 => thread::sleep(PAUSE_LOOK),
+                first_ns => return Some(first_ns),
             }
-            thread::sleep(PAUSE_LOOK);
         }
+        None
     }
 
     /// Has the scheduling thread leave the relay alone; whether it does within
@@ -353,6 +353,8 @@ impl<P: Policy> Process<P> {
             if self.watch.pause.load(Ordering::Acquire) {
                 self.rest();
                 awake_since = now_ns();
+                // Perhaps it was the end: then the relay is somebody else's.
+                continue;
             }
             let now = now_ns();
             self.backend.shared.set_alive(now);
@@ -401,6 +403,13 @@ impl<P: Policy> Process<P> {
             self.watch.bell.wait(-1, SLEEP);
         }
         self.watch.paused.store(false, Ordering::Release);
+        if self.watch.pause.load(Ordering::Acquire) {
+            return;
+        }
+        // Somebody else had the relay, and gave it back.
+        self.backend.channel.ring.reload();
+        let lost = self.backend.newly_lost();
+        self.resynchronise(lost);
     }
 
     /// Gives waiting events to the policy and takes its decisions; whether there

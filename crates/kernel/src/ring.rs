@@ -69,8 +69,15 @@ impl Ring {
         unsafe { self.producer.as_ref() }.load(Ordering::SeqCst) == self.read
     }
 
-    /// Passes over all that was published.
+    /// Goes on where another process that had the ring left off.
+    pub fn reload(&mut self) {
+        // SAFETY: mapped as long as self lives.
+        self.read = unsafe { self.consumer.as_ref() }.load(Ordering::Acquire);
+    }
+
+    /// Passes over all that was published, also what another process left.
     pub fn skip(&mut self) {
+        self.reload();
         while self.next(|_| ()).is_some() {}
     }
 

@@ -149,20 +149,25 @@ pub fn run<P: Policy>(
         }
         None => (None, None),
     };
+    // Open until this policy schedules or its thread has ended: as long as it is, the
+    // policy before leaves the relay alone.
+    let mut running = None;
     let charge = match open {
         Some(open) => Charge::load(open, config, &machine, &scheduler, recorder),
-        None => Charge::take_over::<P>(&scheduler, recorder),
+        None => Charge::take_over::<P>(&scheduler, recorder, &mut running),
     };
     let charge = match charge {
         Ok(charge) => charge,
         Err(error) => {
             let stopped = scheduler.stop();
+            drop(running);
             let _ = writer.map(LogWriter::finish);
             // A panic of the policy explains more than that it did not start.
             stopped?;
             return Err(error);
         }
     };
+    drop(running);
     on_attached(charge.takeover.as_ref());
     let report = in_charge::<P>(config, scheduler, charge, &signals);
     writer.map(LogWriter::finish).transpose()?;
@@ -185,6 +190,7 @@ fn in_charge<P: Policy>(
         options: convert::options(&scheduler.options),
         began,
         successor: Mutex::new(None),
+        handoff: Mutex::new(()),
     });
     let server = match Server::open(Arc::clone(&served)) {
         Ok(server) => Some(server),
@@ -257,8 +263,10 @@ impl Charge {
     fn take_over<P: Policy>(
         scheduler: &Scheduler,
         recorder: Option<Producer<u8>>,
+        connection: &mut Option<Running>,
     ) -> Result<Self, Error> {
-        let (mut running, handles, from) = Running::with_relay()?;
+        let (running, handles, from) = Running::with_relay()?;
+        let running = connection.insert(running);
         let shared = Arc::new(handles.shared()?);
         let mut channel = handles.channel()?;
         let before = handles.stats();
@@ -275,6 +283,7 @@ impl Charge {
             recorder,
         })?;
         let decided_ns = scheduler.watch.await_first_batch();
+        let decided_ns = decided_ns.ok_or(Error::DidNotBegin)?;
         running.ask(&Request::Taken {
             policy: P::NAME.to_owned(),
             pid: std::process::id(),

@@ -160,6 +160,8 @@ impl<P: Policy> Driver<P> {
 
     fn join(&mut self, event: &Event, info: TaskInfo) {
         if let Some(id) = self.tasks.find(event.task) {
+            // The backend introduces it anew: what it was told before it may have forgotten.
+            self.tasks[id].hinted = None;
             return self.update(event.time_ns, id, info);
         }
         // Its exit was lost, and the kernel gave the pid to a new task.

@@ -91,6 +91,14 @@ fn schedule<P: Policy>(args: &RunArgs, takeover: bool) -> Result<(), Failure> {
     };
     let guard = args.guard.as_deref().map(str::parse).transpose();
     let guard = guard.map_err(|problem: String| Failure::new(Code::BadParameter, problem))?;
+    if args.mode == Mode::Hint
+        && guard
+            .as_ref()
+            .is_some_and(baton_kernel::Guard::is_of_decisions)
+    {
+        let problem = "in hint mode nothing waits for a decision: guard p99_wakeup or p99_wait";
+        return Err(Failure::new(Code::BadParameter, problem.to_owned()));
+    }
     let config = RunConfig { guard, ..config };
     let until = match args.duration {
         Some(duration) => format!("for {} s", duration.as_secs_f64()),

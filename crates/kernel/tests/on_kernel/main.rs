@@ -5,6 +5,7 @@
 //! scenarios in one boot and prints a line of JSON for each; every line becomes a
 //! test of its own.
 
+mod charge;
 mod guest;
 mod policies;
 
