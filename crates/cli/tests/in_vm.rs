@@ -93,7 +93,7 @@ fn the_bench_measures_all_cells() {
     let ran = baton(&arguments);
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     let summary: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    for variant in ["eevdf", "fifo", "edf"] {
+    for variant in ["kernel", "fifo", "edf"] {
         let of = |cell: &&serde_json::Value| cell["variant"] == variant && cell["primary"] == true;
         let cell = summary["cells"]
             .as_array()
@@ -119,7 +119,7 @@ fn the_bench_measures_all_cells() {
         );
         let counted = &summary["counters"][variant]["events"];
         assert!(
-            variant == "eevdf" || counted.as_u64() > Some(0),
+            variant == "kernel" || counted.as_u64() > Some(0),
             "{summary}"
         );
     }

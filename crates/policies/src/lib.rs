@@ -25,6 +25,7 @@
 //! The crate is pure, as policies are: no clock, no thread, no file, no `std`.
 #![no_std]
 #![forbid(unsafe_code)]
+extern crate alloc;
 
 use baton_policy::Policy;
 
@@ -91,4 +92,5 @@ macro_rules! policies {
 policies! {
     fifo::Fifo,
     edf::Edf,
+    eevdf::Eevdf,
 }

@@ -17,9 +17,12 @@ use baton_workload::{
 };
 use serde_json::{Value, json};
 
-use crate::charge::{Charge, state};
+use crate::{
+    charge::{Charge, state},
+    weights,
+};
 
-type Outcome = Result<String, String>;
+pub type Outcome = Result<String, String>;
 
 /// Every scenario.
 pub const ALL: &[&str] = &[
@@ -37,6 +40,7 @@ pub const ALL: &[&str] = &[
     "lies",
     "holds",
     "starves",
+    "weights",
     "replays",
     "ends_on_signals",
     "hotplug",
@@ -92,6 +96,7 @@ fn scenario(name: &str) -> Outcome {
         "lies" => lies(),
         "holds" => holds(),
         "starves" => starves(),
+        "weights" => weights::weights(),
         "replays" => replays(),
         "ends_on_signals" => ends_on_signals(),
         "hotplug" => hotplug(),
@@ -105,7 +110,7 @@ fn scenario(name: &str) -> Outcome {
     }
 }
 
-fn counter(report: &Value, name: &str) -> u64 {
+pub fn counter(report: &Value, name: &str) -> u64 {
     report["stats"]["counters"][name].as_u64().unwrap_or(0)
 }
 

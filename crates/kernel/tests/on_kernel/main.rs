@@ -8,6 +8,7 @@
 mod charge;
 mod guest;
 mod policies;
+mod weights;
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
@@ -38,6 +39,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["policy", name, seconds] => policies::run(name, seconds),
+        ["spin", nice] => weights::spin(nice),
         ["scenarios", names] => guest::run(&names.split(',').collect::<Vec<_>>()),
         _ => run_on_host(),
     }

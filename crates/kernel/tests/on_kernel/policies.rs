@@ -32,6 +32,7 @@ pub fn run(name: &str, seconds: &str) {
     let report = match name {
         "fifo" => run_policy::<baton_policies::Fifo>(&config, &mut |_| {}),
         "edf" => run_policy::<baton_policies::Edf>(&config, &mut |_| {}),
+        "eevdf" => run_policy::<baton_policies::Eevdf>(&config, &mut |_| {}),
         "edf-hinting" => {
             let config = RunConfig {
                 mode: Mode::Hint,

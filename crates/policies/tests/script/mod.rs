@@ -1,6 +1,9 @@
 //! Event sequences written by hand, for tests of policies.
 #![allow(dead_code)] // Each test file uses its own part.
 
+pub mod cpus;
+pub mod tale;
+
 use std::collections::BTreeMap;
 
 use baton_policy::{

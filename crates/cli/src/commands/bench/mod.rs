@@ -22,8 +22,9 @@ use crate::{failures::fail, needs, project};
 use guest::Named;
 use stream::Stream;
 
-/// What the ratios are relative to: the kernel's own scheduler, no policy attached.
-const BASELINE: &str = "eevdf";
+/// What the ratios are relative to: the kernel's own scheduler, no policy attached. It
+/// is an EEVDF too, as the policy of that name.
+const BASELINE: &str = "kernel";
 
 /// Measure policies against the kernel's own scheduler
 #[derive(clap::Args)]

@@ -26,7 +26,7 @@ pub(crate) fn text(plan: &Plan, summary: &Summary) -> String {
         }
     };
     text.push_str(&table(&medians(plan, summary), align));
-    text.push_str("\nmedians; in brackets the ratio to eevdf, above 1 is worse\n");
+    text.push_str("\nmedians; in brackets the ratio to the kernel's own EEVDF, above 1 is worse\n");
     if !summary.counters.is_empty() {
         let align = |column| {
             if column == 0 {

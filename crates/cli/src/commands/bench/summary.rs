@@ -256,10 +256,15 @@ mod tests {
                 workload: "pipe+hogs".parse().unwrap(),
             }],
         };
-        let lines: Vec<Line> = [("eevdf", 1.0), ("fifo", 3.0), ("eevdf", 2.0), ("fifo", 4.0)]
-            .into_iter()
-            .map(|(variant, value)| cell(variant, value))
-            .collect();
+        let lines: Vec<Line> = [
+            ("kernel", 1.0),
+            ("fifo", 3.0),
+            ("kernel", 2.0),
+            ("fifo", 4.0),
+        ]
+        .into_iter()
+        .map(|(variant, value)| cell(variant, value))
+        .collect();
         let cells = cells(&plan, &lines);
         assert_eq!(cells.len(), 4);
         let found = (cells[1].median, cells[1].n, cells[1].primary);

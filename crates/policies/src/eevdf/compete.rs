@@ -1,0 +1,182 @@
+//! Who competes for CPUs, where they are, and what they have used.
+
+use baton_policy::{Context, TaskId};
+
+use super::{
+    Eevdf, EevdfTask, LAG_SLICES, Place, RELEASED, RUNNING, SLEEP_SLICES, order::Entry, rescale, virtual_ns,
+};
+
+impl Eevdf {
+    /// Changes a copy of the task's state and puts it back.
+    pub(super) fn step(
+        &mut self,
+        cx: &mut Context<'_, EevdfTask>,
+        id: TaskId,
+        change: impl FnOnce(&mut Self, &mut EevdfTask),
+    ) {
+        let mut task = *cx.state(id);
+        change(self, &mut task);
+        *cx.state(id) = task;
+    }
+
+    /// The task neither runs nor waits.
+    pub(super) fn withdraw(&mut self, cx: &mut Context<'_, EevdfTask>, id: TaskId) {
+        self.step(cx, id, |policy, task| {
+            policy.put(task, id, Place::Away);
+            policy.leave(task);
+        });
+    }
+
+    /// Nothing runs on a CPU: what did has left without a word.
+    pub(super) fn vacate(&mut self, cx: &mut Context<'_, EevdfTask>, cpu: u32) {
+        if let Some(id) = at(&self.running, cpu) {
+            self.withdraw(cx, id);
+        }
+    }
+
+    /// A task got a CPU. One that was interrupted there still wants to run; one that
+    /// ran there has left without a word.
+    pub(super) fn take_over(&mut self, cx: &mut Context<'_, EevdfTask>, id: TaskId, cpu: u32) {
+        let other = at(&self.running, cpu);
+        let Some(other) = other.filter(|other| *other != id) else {
+            return;
+        };
+        if matches!(cx.state(other).place, Place::Paused { .. }) {
+            self.step(cx, other, |policy, task| policy.put(task, other, Place::Away));
+        } else {
+            self.withdraw(cx, other);
+        }
+    }
+
+    /// Moves a task from one place to another and keeps all counts.
+    pub(super) fn put(&mut self, task: &mut EevdfTask, id: TaskId, to: Place) {
+        let base = self.clock.base(task.group);
+        for (place, begins) in [(task.place, false), (to, true)] {
+            match place {
+                Place::Away => {}
+                Place::Held => {
+                    self.clock.wait(begins);
+                    self.stand(id, begins, task.group, task.vruntime);
+                }
+                Place::Released => {
+                    self.clock.wait(begins);
+                    self.groups.release(task.group, begins);
+                    self.stand(id, begins, RELEASED, base.saturating_add(task.deadline));
+                }
+                Place::Sent { cpu } => {
+                    self.clock.wait(begins);
+                    occupy(&mut self.sent, cpu, begins.then_some(id));
+                }
+                Place::Running { cpu, began_ns } => {
+                    self.clock.run(task.group, began_ns, begins);
+                    occupy(&mut self.running, cpu, begins.then_some(id));
+                    self.stand(id, begins, RUNNING, base.saturating_add(task.deadline));
+                }
+                Place::Paused { cpu } => occupy(&mut self.running, cpu, begins.then_some(id)),
+            }
+        }
+        task.place = to;
+    }
+
+    fn stand(&mut self, task: TaskId, begins: bool, queue: u32, value: i64) {
+        if begins {
+            self.order.insert(Entry { queue, value, task });
+        } else {
+            self.order.remove(task.index() as u32);
+        }
+    }
+
+    /// The task competes from now on. It comes back to the average less its lag; as
+    /// its coming moves the average, by more than the lag.
+    pub(super) fn enter(&mut self, task: &mut EevdfTask) {
+        if task.competes {
+            return;
+        }
+        let average = self.clock.average();
+        if task.lag < 0 {
+            let moved_ns = average.saturating_sub(task.left_average).max(0);
+            let free_ns = virtual_ns(self.clock.free_ns() - task.left_free_ns, task.weight);
+            let paid_ns = moved_ns.saturating_add(free_ns);
+            task.lag = task.lag.saturating_add(paid_ns).min(0);
+        }
+        let (average, others) = self.clock.reference(task.group, 0);
+        let behind = match others {
+            0 => 0,
+            others => rescale(task.lag, others + u64::from(task.weight), others),
+        };
+        let base = self.clock.base(task.group);
+        task.vruntime = average.saturating_sub(behind).saturating_sub(base);
+        task.competes = true;
+        self.clock.enter(task.group, task.weight, task.vruntime);
+    }
+
+    /// It competes no longer; its lag is kept.
+    pub(super) fn leave(&mut self, task: &mut EevdfTask) {
+        if !task.competes {
+            return;
+        }
+        let most = virtual_ns(self.options.slice_ns * SLEEP_SLICES, task.weight);
+        let (average, _) = self.clock.reference(task.group, task.weight);
+        let vruntime = task.vruntime.saturating_add(self.clock.base(task.group));
+        task.lag = average.saturating_sub(vruntime).clamp(-most, most);
+        task.competes = false;
+        self.clock.leave(task.group, task.weight, task.vruntime);
+        task.left_average = self.clock.average();
+        task.left_free_ns = self.clock.free_ns();
+    }
+
+    /// Adds CPU time to a task's vruntime.
+    pub(super) fn charge(&mut self, task: &mut EevdfTask, used_ns: u64) {
+        self.advance(task, virtual_ns(used_ns, task.weight));
+        self.forgive(task, 0);
+        let slack_ns = self.options.slice_ns * LAG_SLICES;
+        self.clock.rein_in(task.group, slack_ns);
+    }
+
+    /// Forgives what a task, which has used so much since its last charge, is owed
+    /// beyond the bound: it cannot get it, for no machine gives a task more than a CPU.
+    fn forgive(&mut self, task: &mut EevdfTask, used_ns: u64) {
+        let base = self.clock.base(task.group);
+        let used = virtual_ns(used_ns, task.weight);
+        let vruntime = task.vruntime.saturating_add(base).saturating_add(used);
+        let (average, _) = self.clock.reference(task.group, task.weight);
+        let most = virtual_ns(self.options.slice_ns * LAG_SLICES, task.weight);
+        let beyond = average.saturating_sub(vruntime).saturating_sub(most);
+        if beyond > 0 {
+            self.advance(task, beyond);
+        }
+    }
+
+    /// The same for tasks that run on and on, for want of others.
+    pub(super) fn forgive_running(&mut self, cx: &mut Context<'_, EevdfTask>) {
+        for cpu in 0..self.running.len() {
+            let Some(id) = self.running[cpu] else {
+                continue;
+            };
+            let mut task = *cx.state(id);
+            if let Place::Running { began_ns, .. } = task.place {
+                let used_ns = self.clock.contended_now_ns().saturating_sub(began_ns);
+                self.forgive(&mut task, used_ns.max(0) as u64);
+                *cx.state(id) = task;
+            }
+        }
+    }
+
+    fn advance(&mut self, task: &mut EevdfTask, by_ns: i64) {
+        task.vruntime = task.vruntime.saturating_add(by_ns);
+        self.clock.shift(task.group, task.weight, by_ns);
+    }
+}
+
+
+/// Notes what a CPU has, if there is such a CPU.
+fn occupy(cpus: &mut [Option<TaskId>], cpu: u32, by: Option<TaskId>) {
+    if let Some(has) = cpus.get_mut(cpu as usize) {
+        *has = by;
+    }
+}
+
+/// What a CPU has.
+pub(super) fn at(cpus: &[Option<TaskId>], cpu: u32) -> Option<TaskId> {
+    cpus.get(cpu as usize).copied().flatten()
+}
