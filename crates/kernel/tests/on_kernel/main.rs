@@ -31,7 +31,8 @@ const KERNELS: [(&str, &[&str]); 5] = [
 /// What the scenarios look at: the seed of chaos, and how often policies take over.
 const GUEST_VARIABLES: [&str; 2] = ["BATON_TEST_SEED", "BATON_TEST_SWITCHES"];
 
-const TIMEOUT: Duration = Duration::from_secs(480);
+/// Three times what all scenarios take on an idle machine.
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 fn main() {
     baton_vm::guest::run_if_init();
