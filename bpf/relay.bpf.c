@@ -267,6 +267,7 @@ void BPF_PROG(relay_stopping, struct task_struct *p, bool runnable)
 	tctx->burst_ns += runtime_ns;
 	tctx->runtime_mark_ns = p->se.sum_exec_runtime;
 	tctx->stopped_ns = now;
+	tctx->running_ns = 0;
 	if (!runnable) {
 		tctx->slept = 1;
 		tctx->stop_reason = BATON_SLEPT;

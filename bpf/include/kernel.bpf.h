@@ -86,7 +86,6 @@ struct css_set {
 struct task_struct {
 	unsigned int flags;
 	int prio;
-	int on_cpu;
 	s32 pid;
 	s32 tgid;
 	u64 start_time;

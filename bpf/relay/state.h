@@ -22,7 +22,7 @@ struct task_ctx {
 	u64 seq;	     /* counts enqueues */
 	u64 enqueued_ns;     /* since when it waits; 0 while it does not */
 	u64 decided_ns;	     /* when it was placed; 0 before */
-	u64 running_ns;	     /* since when it runs */
+	u64 running_ns;	     /* since when it runs; 0 while it does not */
 	u64 runtime_mark_ns; /* its CPU time when it got the CPU */
 	u64 burst_ns;	     /* CPU time since its last sleep */
 	u64 stopped_ns;	     /* when it left its CPU */

@@ -10,7 +10,7 @@ static __always_inline void fill_state(struct baton_task *record, struct task_st
 {
 	u64 since = tctx->enqueued_ns;
 
-	if (p->on_cpu) {
+	if (tctx->running_ns) {
 		record->state = BATON_TASK_RUNNING;
 		since = tctx->running_ns;
 	} else if (since) {
