@@ -1,4 +1,4 @@
-//! Scheduling policies, one file each: formula, source, parameters, code.
+//! Scheduling policies, a file or folder each: formula, source, parameters, code.
 //!
 //! [`list`] names them; [`with_policy`] goes from a name to the type:
 //!

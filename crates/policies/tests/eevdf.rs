@@ -254,71 +254,6 @@ fn what_the_backend_places_is_charged_all_the_same() {
 }
 
 #[test]
-fn a_task_that_cannot_run_there_is_in_nobodys_way() {
-    let mut tale = begin(2, &[100, 100]);
-    let zero: CpuSet = [0].into_iter().collect();
-    for _ in 0..3 {
-        tale.join(100, zero);
-    }
-    for name in ['a', 'b', 'c', 'd', 'e'] {
-        tale.enqueue(name, SliceOver);
-    }
-    tale.decided();
-    tale.runs('c', 0).runs('a', 1).expect("");
-    // Both of CPU 0's other tasks are released, and so is b. a goes on when its slice
-    // is over, for it is less ahead than anybody: nobody asks whom CPU 0 could take.
-    tale.after_us(3000)
-        .switch('c', 'd', 0, 3000)
-        .switch('a', 'b', 1, 3000);
-    let text = tale.decided();
-    assert!(text.contains("a ready at 6000"), "{text}");
-}
-
-#[test]
-fn a_dry_cpu_gets_what_may_run_there() {
-    let mut tale = begin(2, &[100]);
-    for _ in 0..3 {
-        tale.join(100, [0].into_iter().collect());
-    }
-    for name in ['a', 'b', 'c', 'd'] {
-        tale.enqueue(name, SliceOver);
-    }
-    tale.decided();
-    tale.runs('b', 0).runs('a', 1);
-    tale.after_us(3000).switch('b', 'c', 0, 3000);
-    assert!(tale.decided().starts_with("b held"));
-    // Nothing that is held may run on CPU 1. On CPU 0 b has its turn when c has used as
-    // much, and should nothing else happen, the end of its lease sees to that.
-    tale.sleeps('a', 1, 3000)
-        .machine(EventKind::CpuDry { cpu: 1 })
-        .expect("b held for 3000");
-    tale.machine(EventKind::CpuDry { cpu: 0 });
-    assert!(tale.decided().starts_with("b ready"));
-}
-
-#[test]
-fn only_eligible_tasks_that_woke_preempt() {
-    let mut tale = begin(1, &[100, 100, 100]);
-    tale.enqueue('a', SliceOver)
-        .enqueue('b', SliceOver)
-        .enqueue('c', SliceOver);
-    let text = tale.decided();
-    assert!(!text.contains("preempting"), "{text}");
-    tale.runs('a', 0)
-        .after_us(3000)
-        .sleeps('a', 0, 3000)
-        .runs('b', 0);
-    // In debt and woken: held, and released early it does not preempt.
-    tale.enqueue('a', Wakeup).expect("a held for 24000");
-    tale.after_us(3000).switch('b', 'c', 0, 3000);
-    let text = tale.decided();
-    assert!(
-        text.starts_with("a ready") && !text.contains("preempting"),
-        "{text}"
-    );
-}
-
-#[test]
 fn a_change_of_weight_keeps_what_is_owed() {
     let mut tale = begin(1, &[100, 100, 100]);
     tale.enqueue('a', SliceOver)
@@ -338,53 +273,6 @@ fn a_change_of_weight_keeps_what_is_owed() {
     tale.event('a', EventKind::Update(info)).expect("");
     tale.after_us(2399).expect("");
     tale.after_us(1).expect("a ready at 1500 for 3000");
-}
-
-#[test]
-fn a_cpu_goes_and_its_tasks_do_not_wait_for_it() {
-    let mut tale = begin(2, &[100, 100]);
-    let one: CpuSet = [1].into_iter().collect();
-    tale.join(100, one);
-    for name in ['a', 'b', 'c'] {
-        tale.enqueue(name, SliceOver);
-    }
-    tale.decided();
-    tale.runs('a', 0).runs('c', 1).after_us(3000);
-    tale.machine(EventKind::CpuOffline { cpu: 1 });
-    tale.stops('c', 1, 3000, StopReason::Preempted)
-        .enqueue('c', Preempted);
-    // Held it could not be rescued by anybody but the kernel.
-    let text = tale.decided();
-    assert!(text.starts_with("c ready"), "{text}");
-    tale.machine(EventKind::CpuOnline { cpu: 1 }).expect("");
-}
-
-#[test]
-fn after_a_loss_nobody_is_held_and_all_goes_on() {
-    let mut tale = begin(1, &[100, 100, 100]);
-    tale.enqueue('a', SliceOver)
-        .enqueue('b', SliceOver)
-        .enqueue('c', SliceOver);
-    tale.decided();
-    tale.runs('a', 0)
-        .after_us(3000)
-        .switch('a', 'b', 0, 3000)
-        .expect("a held for 24000");
-    tale.machine(EventKind::Lost { count: 3 })
-        .expect("a ready at 6000 for 3000");
-    // b stopped and c ran unheard; the next events are taken as they come.
-    tale.after_us(6000)
-        .runs('a', 0)
-        .after_us(1000)
-        .switch('a', 'b', 0, 1000);
-    let text = tale.decided();
-    assert!(text.starts_with("a "), "{text}");
-    tale.after_us(1000)
-        .sleeps('b', 0, 1000)
-        .event('c', EventKind::Exit);
-    tale.runs('a', 0).after_us(1000).enqueue('b', Wakeup);
-    let text = tale.decided();
-    assert!(text.starts_with("b "), "{text}");
 }
 
 #[test]

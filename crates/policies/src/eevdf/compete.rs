@@ -3,7 +3,8 @@
 use baton_policy::{Context, TaskId};
 
 use super::{
-    Eevdf, EevdfTask, LAG_SLICES, Place, RELEASED, RUNNING, SLEEP_SLICES, order::Entry, rescale, virtual_ns,
+    Eevdf, EevdfTask, LAG_SLICES, Place, RELEASED, RUNNING, SLEEP_SLICES, order::Entry, rescale,
+    virtual_ns,
 };
 
 impl Eevdf {
@@ -19,10 +20,15 @@ impl Eevdf {
         *cx.state(id) = task;
     }
 
-    /// The task neither runs nor waits.
+    /// The task neither runs nor waits, as far as is known. If it ran, it is charged
+    /// for the time until now.
     pub(super) fn withdraw(&mut self, cx: &mut Context<'_, EevdfTask>, id: TaskId) {
         self.step(cx, id, |policy, task| {
+            let used_ns = policy.used_ns(task);
             policy.put(task, id, Place::Away);
+            if task.competes {
+                policy.charge(task, used_ns);
+            }
             policy.leave(task);
         });
     }
@@ -34,17 +40,14 @@ impl Eevdf {
         }
     }
 
-    /// A task got a CPU. One that was interrupted there still wants to run; one that
-    /// ran there has left without a word.
-    pub(super) fn take_over(&mut self, cx: &mut Context<'_, EevdfTask>, id: TaskId, cpu: u32) {
-        let other = at(&self.running, cpu);
-        let Some(other) = other.filter(|other| *other != id) else {
-            return;
-        };
-        if matches!(cx.state(other).place, Place::Paused { .. }) {
-            self.step(cx, other, |policy, task| policy.put(task, other, Place::Away));
-        } else {
-            self.withdraw(cx, other);
+    /// What a task has used since it got its CPU, while others waited.
+    pub(super) fn used_ns(&self, task: &EevdfTask) -> u64 {
+        match task.place {
+            Place::Running { began_ns, .. } => {
+                let used_ns = self.clock.contended_now_ns().saturating_sub(began_ns);
+                used_ns.max(0) as u64
+            }
+            _ => 0,
         }
     }
 
@@ -153,12 +156,11 @@ impl Eevdf {
             let Some(id) = self.running[cpu] else {
                 continue;
             };
-            let mut task = *cx.state(id);
-            if let Place::Running { began_ns, .. } = task.place {
-                let used_ns = self.clock.contended_now_ns().saturating_sub(began_ns);
-                self.forgive(&mut task, used_ns.max(0) as u64);
-                *cx.state(id) = task;
-            }
+            self.step(cx, id, |policy, task| {
+                if matches!(task.place, Place::Running { .. }) {
+                    policy.forgive(task, policy.used_ns(task));
+                }
+            });
         }
     }
 
@@ -167,7 +169,6 @@ impl Eevdf {
         self.clock.shift(task.group, task.weight, by_ns);
     }
 }
-
 
 /// Notes what a CPU has, if there is such a CPU.
 fn occupy(cpus: &mut [Option<TaskId>], cpu: u32, by: Option<TaskId>) {

@@ -35,8 +35,17 @@ impl Groups {
     /// The groups of this machine, without tasks.
     pub(super) fn new(machine: &Machine) -> Self {
         let possible: CpuSet = machine.cpus.iter().map(|cpu| cpu.id).collect();
-        let sets = (0..=SETS).map(|index| if index == EVERYWHERE { possible } else { CpuSet::EMPTY });
-        let single = machine.cpus.iter().map(|cpu| [cpu.id].into_iter().collect());
+        let sets = (0..=SETS).map(|index| {
+            if index == EVERYWHERE {
+                possible
+            } else {
+                CpuSet::EMPTY
+            }
+        });
+        let single = machine
+            .cpus
+            .iter()
+            .map(|cpu| [cpu.id].into_iter().collect());
         let group = |cpus| Group {
             cpus,
             ..Group::default()
@@ -86,7 +95,11 @@ impl Groups {
         let sets = 1..=SETS;
         let same = |index: &usize| self.groups[*index].cpus == *cpus;
         let unused = |index: &usize| self.groups[*index].members == 0;
-        let Some(found) = sets.clone().find(same).or_else(|| sets.clone().find(unused)) else {
+        let Some(found) = sets
+            .clone()
+            .find(same)
+            .or_else(|| sets.clone().find(unused))
+        else {
             return single;
         };
         self.groups[found].cpus = *cpus;
@@ -103,6 +116,12 @@ impl Groups {
             *released = released.saturating_sub(1);
             self.released = self.released.saturating_sub(1);
         }
+    }
+
+    /// Known tasks of the group.
+    #[cfg(test)]
+    pub(super) fn members(&self, group: u32) -> u32 {
+        self.groups[group as usize].members
     }
 
     /// Tasks of all groups that are released and have not run yet.

@@ -17,30 +17,43 @@
 //!
 //! A deadline is a fixed key; whether a task is eligible changes with time. So the
 //! policy holds tasks that are not eligible, ordered by vruntime, and releases each
-//! into the backend's ready queue, with its deadline as key, when `V` has come to
-//! it. Among the released ones the backend picks, at the moment a CPU is free. Where
-//! too few are eligible, the next ones to be are released early, so that there is one
-//! for each CPU, and one more for each idle CPU: no CPU waits for the policy.
+//! into the backend's ready queue when `V` has come to it. Among the released ones the
+//! backend picks the earliest deadline at the moment a CPU is free. Where too few are
+//! eligible, the next ones are released early, one for each CPU that will be done
+//! with what runs there and two for each idle CPU: no CPU waits for the policy.
 //!
+//! - **Keys.** With `sync`, the backend queues tasks that are woken synchronously by
+//!   itself, and its keys are times. So are the policy's then: the time at which `V`
+//!   comes to the deadline at the present load, which keeps the order while the load
+//!   stays. The backend cannot know whether such a task is eligible. Without `sync`,
+//!   keys are the deadlines themselves, and every wakeup waits for a decision.
 //! - **Leases.** `V` moves as fast as CPUs divided by weights, so the policy knows how
-//!   long a task will be held; its lease is a multiple of that. A lease that ends
-//!   first, or a policy that does not answer, leaves the task to rescue.
+//!   long a task will be held; its lease is a multiple of that, within the backend's
+//!   bound of a second. Where the running tasks are to go on, because their weights are
+//!   many times those of the held ones, no event wakes the policy when a held task's
+//!   turn comes. Then the lease is that very time, and rescue is what runs the task.
+//! - **Long slices.** A CPU takes the next released task when a slice is over, even if
+//!   what ran there would be picked again. So a slice is prolonged, up to 20 times, as
+//!   long as the deadline that goes with it comes before all others.
+//! - **Overdue tasks.** A CPU that finds nothing released when a slice is over lets its
+//!   task go on. An eligible task that is released later is sent to such a CPU.
+//! - **Short slices.** A slice is shorter where its weight would make a task wait half
+//!   a second for the next.
+//! - **Preemption** is allowed to eligible tasks that wake; the backend compares the
+//!   deadlines.
+//!
+//! # Lag
+//!
 //! - **Sleep.** A task that sleeps leaves the competition with its lag, cut to two
 //!   slices. A credit is kept; a debt is paid by what `V` moves meanwhile and by time in
-//!   which nobody waited. It comes back at `V` less its lag, a new task at `V`.
-//!   Weights of those who come are taken into account: joining moves the average.
-//! - **Long slices.** A slice is over when its time is over, even if the same task
-//!   would be picked again, and to have it enqueued and released anew costs a heavy
-//!   task more than its weight gains. So a slice is prolonged while the deadline that goes with
-//!   it comes before all others and the task stays eligible.
-//! - **Light tasks** get shorter slices when a slice would make them wait half a second
-//!   for the next one.
-//! - **Preemption** is allowed to eligible tasks that wake; the backend compares the deadlines.
+//!   which nobody waited. It comes back at `V` less its lag, a new task at `V`. As
+//!   joining moves `V`, its vruntime is set so that the lag is right afterwards.
 //! - **What the backend places itself** (an idle CPU, rescue) is charged like all else.
 //! - **Affinity.** Tasks that may run on the same CPUs form a group. Held tasks are
-//!   queued by group, so that none stands in the way of another. Where affinity makes the weights'
-//!   shares impossible, a whole group is moved along with `V`, its order within
-//!   unchanged; a single task whose weight no machine could honour is moved likewise.
+//!   queued by group, so that none stands in the way of another. Where affinity makes
+//!   the weights' shares impossible, a whole group is moved along with `V`, its order
+//!   within unchanged. A single task whose weight is due more than one CPU is forgiven
+//!   what it cannot get.
 //!
 //! Sources: Stoica and Abdel-Wahab, "Earliest Eligible Virtual Deadline First: A
 //! Flexible and Accurate Mechanism for Proportional Share Resource Allocation"
@@ -51,6 +64,8 @@
 mod clock;
 mod compete;
 mod groups;
+#[cfg(test)]
+mod history;
 mod order;
 mod release;
 #[cfg(test)]
@@ -59,8 +74,8 @@ mod tests;
 use alloc::vec::Vec;
 
 use baton_policy::{
-    Context, Enqueue, EnqueueReason, Interests, MS, Options, Policy, Setup, StopReason,
-    TaskId, WEIGHT_DEFAULT, weighted,
+    Context, Enqueue, EnqueueReason, Interests, MS, Options, Policy, Setup, StopReason, TaskId,
+    WEIGHT_DEFAULT, weighted,
 };
 
 use crate::Param;
@@ -93,16 +108,17 @@ const VIRTUAL_MAX: u64 = 1 << 60;
 const WEIGHT_MAX: u32 = 10_000;
 
 pub(crate) const PARAMS: &[Param] = &[
-Param {
-    name: "slice_ms",
-    default: "3",
-    meaning: "slice that a deadline is made of, 1 to 100",
-},
-Param {
-    name: "sync",
-    default: "true",
-    meaning: "whether a task woken by one that is about to sleep is queued without a decision",
-}];
+    Param {
+        name: "slice_ms",
+        default: "3",
+        meaning: "slice that a deadline is made of, 1 to 100",
+    },
+    Param {
+        name: "sync",
+        default: "true",
+        meaning: "whether a task woken by one that is about to sleep is queued without a decision",
+    },
+];
 
 /// Runs the eligible task with the earliest virtual deadline.
 #[derive(Debug)]
@@ -200,7 +216,10 @@ impl Policy for Eevdf {
 
     fn join(&mut self, cx: &mut Context<'_, EevdfTask>, id: TaskId) {
         let info = &cx.task(id).info;
-        let (weight, group) = (info.weight.clamp(1, WEIGHT_MAX), self.groups.join(&info.allowed));
+        let (weight, group) = (
+            info.weight.clamp(1, WEIGHT_MAX),
+            self.groups.join(&info.allowed),
+        );
         *cx.state(id) = EevdfTask {
             weight,
             group,
@@ -217,7 +236,11 @@ impl Policy for Eevdf {
         let mut task = *cx.state(id);
         let (place, competes) = (task.place, task.competes);
         self.put(&mut task, id, Place::Away);
-        let left = rescale(task.deadline.saturating_sub(task.vruntime), u64::from(task.weight), u64::from(weight));
+        let left = rescale(
+            task.deadline.saturating_sub(task.vruntime),
+            u64::from(task.weight),
+            u64::from(weight),
+        );
         self.leave(&mut task);
         self.groups.quit(task.group);
         task.group = self.groups.join(&allowed);
@@ -267,7 +290,9 @@ impl Policy for Eevdf {
 
     fn running(&mut self, cx: &mut Context<'_, EevdfTask>, id: TaskId, cpu: u32) {
         self.clock.advance(cx.now_ns());
-        self.take_over(cx, id, cpu);
+        if compete::at(&self.running, cpu) != Some(id) {
+            self.vacate(cx, cpu);
+        }
         let began_ns = self.clock.contended_ns(cx.now_ns());
         self.step(cx, id, |policy, task| {
             policy.enter(task);
@@ -306,7 +331,7 @@ impl Policy for Eevdf {
     fn rescued(&mut self, cx: &mut Context<'_, EevdfTask>, id: TaskId) {
         self.clock.advance(cx.now_ns());
         self.step(cx, id, |policy, task| {
-            if task.place == Place::Held {
+            if matches!(task.place, Place::Held | Place::Sent { .. }) {
                 policy.put(task, id, Place::Released);
             }
         });

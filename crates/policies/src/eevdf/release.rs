@@ -3,14 +3,17 @@
 use baton_policy::{Context, Options, TaskId, WEIGHT_DEFAULT};
 
 use super::{
-    Eevdf, EevdfTask, LEASE_MIN_NS, LEASE_WAITS, LOAD_MAX, LONG_SLICES, Place, SOON_SLICES, RELEASED, RUNNING,
-    SLEEP_SLICES, VIRTUAL_MAX, WAIT_MAX_NS, compete::at, order::Entry, unweighted, virtual_ns,
+    Eevdf, EevdfTask, LEASE_MIN_NS, LEASE_WAITS, LOAD_MAX, LONG_SLICES, Place, RELEASED, RUNNING,
+    SLEEP_SLICES, SOON_SLICES, VIRTUAL_MAX, WAIT_MAX_NS, compete::at, order::Entry, unweighted,
+    virtual_ns,
 };
 
 impl Eevdf {
     /// The first held task of the first queue at or after `queue` that has any.
     pub(super) fn held_from(&self, queue: u32) -> Option<Entry> {
-        self.order.first_from(queue).filter(|entry| entry.queue < RELEASED)
+        self.order
+            .first_from(queue)
+            .filter(|entry| entry.queue < RELEASED)
     }
 
     /// The first held task of each queue.
@@ -48,7 +51,10 @@ impl Eevdf {
         let gives_way = |id| self.gives_way(&cx.task(id).state, vruntime);
         let first = self.order.first(RELEASED);
         let idle = 1 + usize::from(first.is_some_and(|first| gives_way(first.task)));
-        let wanted = |cpu| self.soon_on(cpu).map_or(idle, |id| usize::from(gives_way(id)));
+        let wanted = |cpu| {
+            self.soon_on(cpu)
+                .map_or(idle, |id| usize::from(gives_way(id)))
+        };
         cpus.iter().map(wanted).sum()
     }
 
@@ -76,13 +82,7 @@ impl Eevdf {
 
     /// The vruntime of a task that may be running, by now, relative to its group's base.
     fn vruntime_now(&self, task: &EevdfTask) -> i64 {
-        let used_ns = match task.place {
-            Place::Running { began_ns, .. } => {
-                self.clock.contended_now_ns().saturating_sub(began_ns)
-            }
-            _ => 0,
-        };
-        let used = virtual_ns(used_ns.max(0) as u64, task.weight);
+        let used = virtual_ns(self.used_ns(task), task.weight);
         task.vruntime.saturating_add(used)
     }
 
@@ -96,7 +96,10 @@ impl Eevdf {
     pub(super) fn release(&mut self, cx: &mut Context<'_, EevdfTask>, entry: Entry) {
         let id = entry.task;
         let mut task = *cx.state(id);
-        let lag = self.clock.average().saturating_sub(self.vruntime_of(&entry));
+        let lag = self
+            .clock
+            .average()
+            .saturating_sub(self.vruntime_of(&entry));
         self.put(&mut task, id, Place::Away);
         let slice_ns = self.slice_ns(task.weight);
         let left_ns = unweighted(task.deadline.saturating_sub(task.vruntime), task.weight);
@@ -258,4 +261,3 @@ impl Eevdf {
         wait_ns.min(u128::from(u64::MAX / 4)) as u64
     }
 }
-

@@ -13,6 +13,7 @@ pub struct Tale<P: Policy> {
     driver: Driver<P>,
     now_ns: u64,
     tasks: Vec<(TaskInfo, u64)>,
+    decisions: Vec<Decision>,
 }
 
 impl<P: Policy> Tale<P> {
@@ -26,6 +27,7 @@ impl<P: Policy> Tale<P> {
             driver,
             now_ns: 0,
             tasks: Vec::new(),
+            decisions: Vec::new(),
         };
         for weight in weights {
             tale.join(*weight, CpuSet::first(MAX_CPUS));
@@ -117,13 +119,20 @@ impl<P: Policy> Tale<P> {
     /// Ends a batch and says what was decided, times in microseconds.
     pub fn decided(&mut self) -> String {
         self.driver.batch_end(self.now_ns);
+        self.decisions = self.driver.decisions().to_vec();
         let mut text = String::new();
-        for decision in self.driver.decisions() {
+        for decision in &self.decisions {
             let separator = if text.is_empty() { "" } else { ", " };
             let _ = write!(text, "{separator}{}", said(decision));
         }
         self.driver.clear_decisions();
         text
+    }
+
+    /// The key offsets of the decisions that were asked for last.
+    pub fn key_offsets_us(&self) -> Vec<i64> {
+        let offset_us = |decision: &Decision| decision.key_offset / US as i64;
+        self.decisions.iter().map(offset_us).collect()
     }
 
     #[track_caller]
