@@ -10,16 +10,17 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help:
 	@echo "make demo    schedule a real kernel in a VM: EEVDF against fifo and edf"
 	@echo "make test    every check and test, in VMs too"
-	@echo "make lint    formatting, clippy, clang-format, licences"
+	@echo "make lint    formatting, clippy, clang-format, licences, fuzz targets"
 	@echo "make doc     the documentation of the crates, in target/doc"
 	@echo "make build   target/release/baton"
 	@echo "make fmt     format the sources"
 	@echo "The first two install what they need on Debian and Ubuntu."
 
 demo: build
-	@target="$${CARGO_TARGET_DIR:-target}"; "$$target/release/baton" bench kernel
+	@target="$${CARGO_TARGET_DIR:-target}"; "$$target/release/baton" lab run demo
 
-test: setup
+test:
+	@scripts/setup --tests
 	@scripts/test
 
 lint:

@@ -9,22 +9,27 @@
  * relay/publish.h	events to the process
  * relay/place.h	idle CPUs, preemption, queues
  * relay/enqueue.h	what is placed without asking anybody
+ * relay/perf.h	CPU performance targets
  * relay/decide.h	decisions from the process
  * relay/rescue.h	the timer
  * relay/dispatch.h	what a CPU takes next
  * relay/switch.h	another policy takes over
  * relay/tasks.h	what is known of each task, for people
+ * relay/watch.h	where a recorder can listen
+ * relay/ops.h	the table of operations
  * here			the scheduler's operations
  */
 #include "relay/state.h"
 #include "relay/publish.h"
 #include "relay/place.h"
 #include "relay/enqueue.h"
+#include "relay/perf.h"
 #include "relay/decide.h"
 #include "relay/rescue.h"
 #include "relay/dispatch.h"
 #include "relay/switch.h"
 #include "relay/tasks.h"
+#include "relay/watch.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -40,7 +45,12 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 
 	if (!tctx || !shared)
 		return prev_cpu;
+	now = scx_bpf_now();
 	tctx->sync = !!(wake_flags & SCX_WAKE_SYNC);
+	if (hands_over(current, now) && !tctx->sync) {
+		tctx->sync = 1;
+		count(BATON_CNT_HANDOVERS);
+	}
 	tctx->waker = current->pid;
 	if (!options.idle_fast_path)
 		return prev_cpu;
@@ -48,26 +58,27 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 	cpu = take_hinted(shared, p, tctx);
 	if (cpu >= 0) {
 		idle = true;
+	} else if (!any_idle(shared)) {
+		return prev_cpu;
 	} else if (bpf_ksym_exists(scx_bpf_select_cpu_dfl)) {
 		cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
 		if (idle)
 			idle_take(shared, cpu);
 	} else {
-		cpu = take_idle(shared, p);
+		cpu = take_idle(p);
 		idle = cpu >= 0;
 	}
 	if (!idle)
 		return cpu >= 0 ? cpu : prev_cpu;
 
 	/* ops.enqueue is skipped from here. */
-	now = scx_bpf_now();
 	tctx->woken = 1;
 	wake_begin(tctx);
 	wait_begin(tctx, shared, now);
 	tctx->seq++;
 	tctx->fresh = 0;
 	place_fast(tctx, BATON_BY_IDLE, rule_key(tctx, p->scx.weight, now), rule_compares(), now);
-	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(shared, tctx->slice_ns), 0);
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(tctx->slice_ns), 0);
 	count(BATON_CNT_ENQUEUES);
 	count(BATON_CNT_FAST_IDLE);
 	publish_decided(shared, p, tctx, BATON_WAKEUP, now - tctx->stopped_ns,
@@ -123,13 +134,14 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 		enqueue_bypass(p, tctx, enq_flags, now);
 		goto out;
 	}
-	if (!publish_enqueue(shared, p, tctx, reason, slept_ns, flags, now)) {
+	/* Before the process can decide. */
+	relay_saw_enqueue(p->pid);
+	if (!publish_enqueue(shared, p, tctx, reason, slept_ns, flags, now, !can_wait(p, reason))) {
 		enqueue_bypass(p, tctx, enq_flags, now);
 		goto out;
 	}
 	tctx->decided_ns = 0;
-	scx_bpf_dsq_insert(p, DSQ_HOLD + llc_of(scx_bpf_task_cpu(p)), slice_of(shared, 0),
-			   enq_flags);
+	scx_bpf_dsq_insert(p, DSQ_HOLD + llc_of(scx_bpf_task_cpu(p)), slice_of(0), enq_flags);
 	count(BATON_CNT_HELD);
 out:
 	tctx->sync = 0;
@@ -148,15 +160,22 @@ void BPF_PROG(relay_dispatch, s32 cpu, struct task_struct *prev)
 	if (take_any(cpu, cctx))
 		return;
 	held = any_held();
+	if (held && deferred_ns)
+		wake_process();
 	if (prev && (prev->scx.flags & SCX_TASK_QUEUED)) {
 		/*
 		 * It goes on for want of others. With some in custody that must
-		 * not be for long.
+		 * not be for long, and who has them in hand may want them here.
 		 */
-		prev->scx.slice = held ? BATON_SLICE_MIN_NS * 10 : slice_of(shared, 0);
+		prev->scx.slice = held ? BATON_SLICE_MIN_NS * 10 : slice_of(0);
+		if (held && (options.wants & BATON_WANT_ALONE))
+			publish_cpu(BATON_EV_CPU_DRY, cpu, true);
 		return;
 	}
 	count(BATON_CNT_DRY);
+	/* It will not idle. */
+	if (wanted_by_others(cpu))
+		return;
 	/*
 	 * Visible as idle first, then the last look: whoever puts a task in ready
 	 * after that look sees the CPU. Both sides order their two steps by an
@@ -190,12 +209,14 @@ void BPF_PROG(relay_tick, struct task_struct *p)
 {
 	u32 cpu = scx_bpf_task_cpu(p);
 	struct cpu_ctx *cctx = get_cpu(cpu);
-	u64 since;
+	u64 since, now = scx_bpf_now();
 
 	if (!cctx)
 		return;
+	if (is_overdue(now))
+		wake_process();
 	since = cctx->running_ns;
-	if (!since || scx_bpf_now() - since < options.rescue_slice_ns)
+	if (!since || now - since < options.rescue_slice_ns)
 		return;
 	if (scx_bpf_dsq_nr_queued(DSQ_RESCUE + llc_of(cpu)) <= 0)
 		return;
@@ -222,11 +243,9 @@ void BPF_PROG(relay_running, struct task_struct *p)
 	if (tctx->enqueued_ns && now > tctx->enqueued_ns)
 		wait_ns = now - tctx->enqueued_ns;
 	if (tctx->enqueued_ns) {
-		u32 bucket = bucket_of(wait_ns) & (BATON_HIST_BUCKETS - 1);
-
-		stats->wait[bucket]++;
+		count_value(stats->wait, wait_ns);
 		if (tctx->woken)
-			stats->wakeup[bucket]++;
+			count_value(stats->wakeup, wait_ns);
 		tctx->waits++;
 		tctx->wait_sum_ns += wait_ns;
 		if (wait_ns > tctx->wait_max_ns)
@@ -235,11 +254,10 @@ void BPF_PROG(relay_running, struct task_struct *p)
 			stats->wait_max_ns = wait_ns;
 			stats->wait_max_pid = p->pid;
 		}
-		if (shared->silent && wait_ns > stats->silent_wait_max_ns)
-			stats->silent_wait_max_ns = wait_ns;
+		if (shared->silent)
+			note_silent_wait(shared, stats, tctx->enqueued_ns, now);
 		if (tctx->decided_ns && now > tctx->decided_ns)
-			stats->decision_to_run[bucket_of(now - tctx->decided_ns) &
-					       (BATON_HIST_BUCKETS - 1)]++;
+			count_value(stats->decision_to_run, now - tctx->decided_ns);
 	}
 	wait_end(tctx, shared);
 	tctx->running_ns = now;
@@ -249,6 +267,13 @@ void BPF_PROG(relay_running, struct task_struct *p)
 	cctx->burst_ns = tctx->burst_ns;
 	cctx->preempted = 0;
 	cctx->running_ns = now;
+	if (options.performance)
+		set_perf(cpu, tctx->perf);
+	if (cctx->evicted_pid == p->pid && bpf_ksym_exists(scx_bpf_kick_cpu)) {
+		cctx->evicted_pid = 0;
+		cctx->preempted = 1;
+		kick(cpu, SCX_KICK_PREEMPT);
+	}
 	if (options.wants & BATON_WANT_RUNNING)
 		publish_task(p, tctx, BATON_EV_RUNNING, 0, cpu, 0, now);
 }
@@ -270,6 +295,7 @@ void BPF_PROG(relay_stopping, struct task_struct *p, bool runnable)
 	tctx->running_ns = 0;
 	if (!runnable) {
 		tctx->slept = 1;
+		learn_handover(tctx, now);
 		tctx->stop_reason = BATON_SLEPT;
 	} else if (tctx->yielded) {
 		tctx->stop_reason = BATON_YIELDED;
@@ -280,6 +306,8 @@ void BPF_PROG(relay_stopping, struct task_struct *p, bool runnable)
 	}
 	tctx->yielded = 0;
 	cctx->running_ns = 0;
+	cctx->burst_ns = tctx->burst_ns;
+	cctx->last_pid = p->pid;
 	if (options.wants & BATON_WANT_STOPPING)
 		publish_task(p, tctx, BATON_EV_STOPPING, tctx->stop_reason, cpu, runtime_ns, now);
 }
@@ -379,13 +407,11 @@ void BPF_PROG(relay_cpu_offline, s32 cpu)
 	__sync_fetch_and_sub(&shared->cpus_online, 1);
 	__sync_fetch_and_and(&shared->online[word], ~(1ULL << (cpu & 63)));
 	idle_take(shared, cpu);
-	bpf_rcu_read_lock();
 	free_stranded(DSQ_PINNED + cpu);
 	free_stranded(DSQ_HOLD + llc_of(cpu));
 	free_stranded(DSQ_LEASED + llc_of(cpu));
 	free_stranded(DSQ_READY + llc_of(cpu));
 	free_stranded(DSQ_RESCUE + llc_of(cpu));
-	bpf_rcu_read_unlock();
 	publish_cpu(BATON_EV_CPU_OFFLINE, cpu, true);
 }
 
@@ -466,27 +492,4 @@ void BPF_PROG(relay_exit, struct scx_exit_info *info)
 	shared->exited = 1;
 }
 
-SEC(".struct_ops.link")
-struct sched_ext_ops relay_ops = {
-    .select_cpu = (void *)relay_select_cpu,
-    .enqueue = (void *)relay_enqueue,
-    .dispatch = (void *)relay_dispatch,
-    .tick = (void *)relay_tick,
-    .running = (void *)relay_running,
-    .stopping = (void *)relay_stopping,
-    .quiescent = (void *)relay_quiescent,
-    .yield = (void *)relay_yield,
-    .set_weight = (void *)relay_set_weight,
-    .set_cpumask = (void *)relay_set_cpumask,
-    .update_idle = (void *)relay_update_idle,
-    .init_task = (void *)relay_init_task,
-    .disable = (void *)relay_disable,
-    .cgroup_move = (void *)relay_cgroup_move,
-    .cpu_online = (void *)relay_cpu_online,
-    .cpu_offline = (void *)relay_cpu_offline,
-    .init = (void *)relay_init,
-    .exit = (void *)relay_exit,
-    .flags = SCX_OPS_KEEP_BUILTIN_IDLE,
-    .timeout_ms = 5000,
-    .name = "baton",
-};
+#include "relay/ops.h"

@@ -4,7 +4,9 @@
  *
  * The Rust side is crates/kernel/src/abi.rs; the build compares both layouts.
  * Every number is fixed-width and every struct is padded by hand, so that both
- * compilers agree. Times are nanoseconds of CLOCK_MONOTONIC.
+ * compilers agree. Times are nanoseconds of the scheduler's own clock (scx_bpf_now),
+ * which is not CLOCK_MONOTONIC and drifts from it; those that a process compares with
+ * its clock say so.
  */
 #ifndef BATON_ABI_H
 #define BATON_ABI_H
@@ -13,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define BATON_ABI_VERSION    1
+#define BATON_ABI_VERSION    3
 #define BATON_MAX_CPUS	     1024
 #define BATON_MASK_WORDS     (BATON_MAX_CPUS / 64)
 #define BATON_MAX_LLCS	     64
@@ -24,6 +26,7 @@
 #define BATON_SLICE_MIN_NS   100000ULL
 #define BATON_SLICE_MAX_NS   100000000ULL
 #define BATON_LEASE_MAX_NS   1000000000ULL
+#define BATON_PERF_MAX	     1024 /* SCX_CPUPERF_ONE */
 #define BATON_TIMER_BUSY_NS  5000000ULL
 #define BATON_TIMER_IDLE_NS  20000000ULL
 #define BATON_STARVE_SCAN_NS 100000000ULL
@@ -124,10 +127,12 @@ struct baton_command {
 	__u32 kind;
 	__u32 flags;
 	__u32 result;
-	__u32 pad;
+	__u32 perf; /* one more than the CPU performance target; 0: none */
 };
 
 struct baton_batch {
+	__u32 count; /* commands to carry out */
+	__u32 pad[15];
 	struct baton_command commands[BATON_BATCH_MAX];
 };
 
@@ -152,6 +157,7 @@ enum baton_mode {
 #define BATON_WANT_STOPPING (1U << 2)
 #define BATON_WANT_CUSTODY  (1U << 3)
 #define BATON_WANT_DRY	    (1U << 4)
+#define BATON_WANT_ALONE    (1U << 5) /* CPU_DRY while the last task goes on, too */
 
 /* What the policy asks for; another policy brings others. */
 struct baton_options {
@@ -163,13 +169,16 @@ struct baton_options {
 	__u64 preempt_min_burst_ns;
 	__u64 preempt_min_lead_ns;
 	__u64 burst_max_ns;
-	__u64 hint_interval_ns; /* HINT: at least so long between events about one task */
+	__u64 hint_interval_ns;	   /* HINT: at least so long between events about one task */
+	__u64 requeue_patience_ns; /* how long a task that lost its CPU wakes nobody */
 	__u32 mode;
 	__u32 key_rule;
 	__u32 slice_rule;
 	__u32 wants;
 	__u32 idle_fast_path;
 	__u32 sync_fast_path;
+	__u32 performance; /* decisions have CPU performance targets */
+	__u32 pad;
 };
 
 /* Fixed before the relay is loaded: the machine. */
@@ -177,7 +186,7 @@ struct baton_config {
 	__u32 cpus;  /* possible CPUs */
 	__u32 words; /* 64-bit words that hold them */
 	__u32 llcs;
-	__u32 pad;
+	__u32 part; /* 1: others than SCHED_EXT tasks are the kernel's own scheduler's */
 	__u64 online[BATON_MASK_WORDS]; /* when the relay starts */
 	__u64 llc_mask[BATON_MAX_LLCS][BATON_MASK_WORDS];
 	__u8 cpu_llc[BATON_MAX_CPUS];
@@ -190,7 +199,7 @@ struct baton_config {
 struct baton_shared {
 	__u32 asleep; /* 1 while the process waits; the relay clears it to wake */
 	__u32 pad0;
-	__u64 alive_ns; /* when the process last looked at its events */
+	__u64 alive_ns; /* when the process last looked at its events; CLOCK_MONOTONIC */
 	__u64 pad1[6];
 
 	__u32 silent;  /* the process is late: tasks go past it */
@@ -200,15 +209,22 @@ struct baton_shared {
 	__s64 exit_code;
 	__u64 lost; /* events that found the ring full */
 	__u64 silent_since_ns;
-	__u64 timer_ns;	   /* when the timer last fired */
-	__u32 offline;	   /* CPUs that went offline since the start */
-	__u32 cpus_online; /* how many */
-	__u32 generation;  /* of policies, from 1; another one takes over: one more */
-	__u32 pad2;
+	__u64 timer_ns;			/* when the timer last fired; CLOCK_MONOTONIC */
+	__u32 offline;			/* CPUs that went offline since the start */
+	__u32 cpus_online;		/* how many */
+	__u32 generation;		/* of policies, from 1; another one takes over: one more */
+	__u32 abilities;		/* of the kernel: enum baton_ability */
 	__u64 idle[BATON_MASK_WORDS];	/* CPUs that look idle */
 	__u64 online[BATON_MASK_WORDS]; /* for a process that lost events */
 	__u8 exit_reason[BATON_EXIT_MSG_LEN];
 	__u8 exit_msg[BATON_EXIT_MSG_LEN];
+	/* Each CPU's performance target as the kernel has it, plus one; 0: never set. */
+	__u16 perf[BATON_MAX_CPUS];
+};
+
+/* What some kernels can do. */
+enum baton_ability {
+	BATON_CAN_PERF = 1U << 0, /* take a CPU performance target */
 };
 
 /* Who placed a task, each time that it waited. */
@@ -239,6 +255,7 @@ struct baton_task {
 	__s64 key_offset;
 	__u64 wait_sum_ns; /* runnable to running, since the relay's start */
 	__u64 wait_max_ns;
+	__u64 cgroup; /* the number of its directory; 0: not known */
 	__u32 waits;
 	__u32 pid;
 	__u32 tgid;
@@ -270,15 +287,19 @@ enum baton_counter {
 	BATON_CNT_STARVED = 15, /* too long in ready */
 	BATON_CNT_TO_IDLE = 16, /* decisions that went to an idle CPU at once */
 	BATON_CNT_PREEMPTIONS = 17,
-	BATON_CNT_HOLDS = 18,	   /* leases granted */
-	BATON_CNT_WAKEUPS = 19,	   /* of the process */
-	BATON_CNT_DRY = 20,	   /* a CPU found nothing to run */
-	BATON_CNT_CUT = 21,	   /* slices cut short for rescued tasks */
-	BATON_CNT_HINTED = 22,	   /* placed by rules and hints */
-	BATON_CNT_HINTS = 23,	   /* taken over */
-	BATON_CNT_FED = 24,	   /* queued beside an idle CPU, found by the timer */
-	BATON_CNT_TAKEN_OVER = 25, /* held while a policy took over */
-	BATON_CNT_NR = 26,
+	BATON_CNT_HOLDS = 18,	     /* leases granted */
+	BATON_CNT_WAKEUPS = 19,	     /* of the process */
+	BATON_CNT_DRY = 20,	     /* a CPU found nothing to run */
+	BATON_CNT_CUT = 21,	     /* slices cut short for rescued tasks */
+	BATON_CNT_HINTED = 22,	     /* placed by rules and hints */
+	BATON_CNT_HINTS = 23,	     /* taken over */
+	BATON_CNT_FED = 24,	     /* queued beside an idle CPU, found by the timer */
+	BATON_CNT_TAKEN_OVER = 25,   /* held while a policy took over */
+	BATON_CNT_PERF_SET = 26,     /* CPU performance targets that were set or taken back */
+	BATON_CNT_PERF_IGNORED = 27, /* stays of tasks whose target the kernel cannot take */
+	BATON_CNT_DEFERRED = 28,     /* held without waking the process at once */
+	BATON_CNT_HANDOVERS = 29,    /* wakeups taken for synchronous by their waker's habit */
+	BATON_CNT_NR = 30,
 };
 
 /*
@@ -292,7 +313,7 @@ struct baton_stats {
 	__u64 wait[BATON_HIST_BUCKETS];	  /* runnable to running */
 	__u64 wakeup[BATON_HIST_BUCKETS]; /* the same, of those that were woken */
 	__u64 wait_max_ns;
-	__u64 silent_wait_max_ns; /* of waits that ended in a silence */
+	__u64 silent_wait_max_ns; /* of waits that ended in a silence, from its beginning */
 	__u32 wait_max_pid;
 	__u32 pad;
 };

@@ -83,9 +83,32 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct thread_info {
+	u32 cpu;
+};
+
+struct llist_node {
+	struct llist_node *next;
+};
+
+struct __call_single_node {
+	struct llist_node llist;
+	unsigned int u_flags;
+};
+
+struct lb_env {
+	int src_cpu;
+	int dst_cpu;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
+	unsigned int __state;
+	int on_cpu;
+	struct __call_single_node wake_entry;
 	int prio;
+	int normal_prio;
 	s32 pid;
 	s32 tgid;
 	u64 start_time;
@@ -96,6 +119,16 @@ struct task_struct {
 	struct sched_entity se;
 	struct sched_ext_entity scx;
 	struct css_set *cgroups;
+};
+
+struct scx_rq {
+	u32 nr_running;
+	u32 cpuperf_target;
+};
+
+struct rq {
+	unsigned int nr_running;
+	struct scx_rq scx;
 };
 
 struct seq_file;
@@ -186,6 +219,7 @@ struct sched_ext_ops {
 #define SCX_TASK_QUEUED 1U
 
 #define SCX_OPS_KEEP_BUILTIN_IDLE 1ULL
+#define SCX_OPS_SWITCH_PARTIAL	  (1ULL << 3)
 
 #define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
@@ -207,6 +241,8 @@ struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) __ksym;
 void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) __ksym;
 u64 scx_bpf_now(void) __ksym;
 s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
+const struct cpumask *scx_bpf_get_online_cpumask(void) __ksym;
+void scx_bpf_put_cpumask(const struct cpumask *cpumask) __ksym;
 
 /*
  * Absent on some kernels, or described wrongly: builds of 7.1 and 7.2 each give
@@ -216,6 +252,26 @@ s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
 			   bool *is_idle) __ksym __weak;
 bool scx_bpf_test_and_clear_cpu_idle(s32 cpu) __ksym __weak;
 void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym __weak;
+void scx_bpf_cpuperf_set(s32 cpu, u32 perf) __ksym __weak;
+
+/* Of each CPU. */
+extern const struct rq runqueues __ksym __weak;
+
+/* x86 since 6.14; elsewhere it is not a variable. */
+extern const int __preempt_count __ksym __weak;
+/* NMI, hard interrupt, and serving a soft one; include/linux/preempt.h. */
+#define IN_INTERRUPT_MASK 0x00ff0100
+
+/* Whether the current task is interrupted; `unknown` where the kernel does not tell. */
+static __always_inline bool in_interrupt(bool unknown)
+{
+	const int *preempt_count;
+
+	if (!bpf_ksym_exists(&__preempt_count))
+		return unknown;
+	preempt_count = bpf_this_cpu_ptr(&__preempt_count);
+	return *preempt_count & IN_INTERRUPT_MASK;
+}
 
 struct task_struct *bpf_task_from_pid(s32 pid) __ksym;
 void bpf_task_release(struct task_struct *p) __ksym;

@@ -3,7 +3,9 @@
 #ifndef BATON_RELAY_DECIDE_H
 #define BATON_RELAY_DECIDE_H
 
+#include "perf.h"
 #include "place.h"
+#include "watch.h"
 
 /* Tasks that decisions may put into one CPU's local queue. */
 #define LOCAL_QUEUED_MAX 8
@@ -24,32 +26,35 @@ static __always_inline bool move_to_cpu(struct bpf_iter_scx_dsq *it, struct task
  * After the task went into the ready queue: a CPU that became idle meanwhile
  * looked at the queue before, and is visible as idle now.
  */
-static __noinline void hand_to_idle(struct task_struct *p, u64 dsq, u64 slice_ns)
+__noinline int hand_to_idle(struct task_struct *p __arg_trusted, u64 dsq, u64 slice_ns)
 {
 	struct baton_shared *shared = get_shared();
 	struct bpf_iter_scx_dsq it;
 	s32 cpu;
 
 	if (!shared)
-		return;
-	cpu = take_idle(shared, p);
+		return 0;
+	cpu = take_idle(p);
 	if (cpu < 0)
-		return;
+		return 0;
+	bpf_rcu_read_lock();
 	if (bpf_iter_scx_dsq_new(&it, dsq, 0) || !allowed_on(p, cpu) ||
 	    (is_pinned(p) && cpu != scx_bpf_task_cpu(p)) || !move_to_cpu(&it, p, cpu, slice_ns, 0))
 		idle_give_back(shared, cpu);
 	bpf_iter_scx_dsq_destroy(&it);
+	bpf_rcu_read_unlock();
+	return 0;
 }
 
 static __always_inline u32 decide_ready(struct bpf_iter_scx_dsq *it, struct task_struct *p,
 					struct baton_command *cmd, struct baton_shared *shared,
 					u64 now, u64 *queued_dsq)
 {
-	u64 slice_ns = slice_of(shared, cmd->slice_ns);
+	u64 slice_ns = slice_of(cmd->slice_ns);
 	u64 dsq;
 	s32 cpu;
 
-	cpu = take_idle(shared, p);
+	cpu = take_idle(p);
 	if (cpu >= 0) {
 		if (!move_to_cpu(it, p, cpu, slice_ns, 0)) {
 			idle_give_back(shared, cpu);
@@ -86,8 +91,19 @@ static __always_inline u32 decide_ready(struct bpf_iter_scx_dsq *it, struct task
 }
 
 /*
+ * Whether a task of ours was interrupted on the CPU by a higher class, such as this
+ * process, and waits alone to go on. It had its turn: whoever may preempt it goes
+ * before it, and it is enqueued anew when it comes to run (see relay_running).
+ */
+static __always_inline bool is_interrupted(struct cpu_ctx *cctx, s32 queued)
+{
+	return queued == 1 && !cctx->running_ns && !cctx->preempted &&
+	       cctx->burst_ns >= options.preempt_min_burst_ns;
+}
+
+/*
  * A CPU's local queue is beyond the reach of rescue, so few may stand in it, and
- * nobody is overtaken there.
+ * nobody but an interrupted task is overtaken there.
  */
 static __always_inline u32 decide_cpu(struct bpf_iter_scx_dsq *it, struct task_struct *p,
 				      struct baton_command *cmd, struct baton_shared *shared,
@@ -95,6 +111,7 @@ static __always_inline u32 decide_cpu(struct bpf_iter_scx_dsq *it, struct task_s
 {
 	struct cpu_ctx *cctx = get_cpu(cmd->cpu);
 	bool claimed, preempt = false;
+	u64 enq_flags = 0;
 	s32 queued;
 
 	if (!cctx || cctx->offline || !allowed_on(p, cmd->cpu))
@@ -107,18 +124,25 @@ static __always_inline u32 decide_cpu(struct bpf_iter_scx_dsq *it, struct task_s
 		if (queued >= LOCAL_QUEUED_MAX)
 			return BATON_RES_INVALID;
 		preempt = (cmd->flags & BATON_CMDF_PREEMPT) && !queued && had_its_turn(cctx, now);
+		if (preempt)
+			enq_flags = SCX_ENQ_PREEMPT;
+		else if ((cmd->flags & BATON_CMDF_PREEMPT) && is_interrupted(cctx, queued))
+			enq_flags = SCX_ENQ_HEAD;
 	}
 	if (preempt)
 		cctx->preempted = 1;
-	if (!move_to_cpu(it, p, cmd->cpu, slice_of(shared, cmd->slice_ns),
-			 preempt ? SCX_ENQ_PREEMPT : 0)) {
+	if (enq_flags == SCX_ENQ_HEAD)
+		cctx->evicted_pid = cctx->last_pid;
+	if (!move_to_cpu(it, p, cmd->cpu, slice_of(cmd->slice_ns), enq_flags)) {
 		if (claimed)
 			idle_give_back(shared, cmd->cpu);
 		if (preempt)
 			cctx->preempted = 0;
+		if (enq_flags == SCX_ENQ_HEAD)
+			cctx->evicted_pid = 0;
 		return BATON_RES_STALE;
 	}
-	if (preempt)
+	if (enq_flags)
 		count(BATON_CNT_PREEMPTIONS);
 	return BATON_RES_DONE;
 }
@@ -169,6 +193,7 @@ static __always_inline u32 decide_held(struct task_struct *p, struct task_ctx *t
 		tctx->keyed = cmd->kind == BATON_CMD_READY;
 		tctx->key = tctx->keyed ? cmd->key : now;
 		tctx->key_offset = cmd->key_offset;
+		tctx->perf = perf_of(cmd);
 		tctx->decided_ns = now;
 	}
 	if (cmd->kind == BATON_CMD_READY)
@@ -180,10 +205,14 @@ static __always_inline u32 decide_held(struct task_struct *p, struct task_ctx *t
 out:
 	bpf_iter_scx_dsq_destroy(&it);
 	if (result == BATON_RES_DONE && cmd->kind != BATON_CMD_HOLD) {
+		u64 waited_ns = enqueued_ns && now > enqueued_ns ? now - enqueued_ns : 0;
+
 		note_decision(enqueued_ns, now);
 		placed_by(tctx, BATON_BY_POLICY);
+		relay_saw_decided(p->pid, cmd->kind == BATON_CMD_CPU ? cmd->cpu + 1 : 0,
+				  slice_of(cmd->slice_ns), waited_ns);
 		if (queued_dsq)
-			hand_to_idle(p, queued_dsq, slice_of(shared, cmd->slice_ns));
+			hand_to_idle(p, queued_dsq, slice_of(cmd->slice_ns));
 	}
 	return result;
 }
@@ -193,6 +222,7 @@ static __always_inline u32 take_hint(struct task_ctx *tctx, struct baton_command
 {
 	tctx->key_offset = cmd->key_offset;
 	tctx->slice_ns = cmd->slice_ns;
+	tctx->perf = perf_of(cmd);
 	tctx->hinted_preempt = !!(cmd->flags & BATON_CMDF_PREEMPT);
 	tctx->hint_cpu = cmd->cpu == BATON_NO_CPU ? 0 : cmd->cpu + 1;
 	count(BATON_CNT_HINTS);
@@ -256,16 +286,18 @@ static long decide_one(u32 index, void *data)
 	return 0;
 }
 
-struct decide_args {
-	u32 commands;
-};
-
 SEC("syscall")
-int relay_decide(struct decide_args *args)
+int relay_decide(void *ctx)
 {
+	struct baton_batch *batch;
+	u32 zero = 0, commands;
+
+	batch = bpf_map_lookup_elem(&batch_map, &zero);
+	if (!batch)
+		return 0;
+	commands = batch->count;
 	count(BATON_CNT_BATCHES);
-	bpf_loop(args->commands < BATON_BATCH_MAX ? args->commands : BATON_BATCH_MAX, decide_one,
-		 NULL, 0);
+	bpf_loop(commands < BATON_BATCH_MAX ? commands : BATON_BATCH_MAX, decide_one, NULL, 0);
 	return 0;
 }
 

@@ -26,21 +26,13 @@ static __noinline bool head_key(u64 dsq, u64 *key)
 }
 
 /* The earliest of this CPU's pinned tasks and all ready queues. */
-static __always_inline u64 best_ready(u32 cpu)
+__noinline u64 best_ready(u32 cpu, bool pinned)
 {
 	u64 best_dsq = 0, best_key = 0, key = 0;
 	u32 own = llc_of(cpu), step;
 
-	if (scx_bpf_dsq_nr_queued(DSQ_PINNED + cpu) > 0)
+	if (pinned && head_key(DSQ_PINNED + cpu, &best_key))
 		best_dsq = DSQ_PINNED + cpu;
-	if (config.llcs == 1) {
-		if (scx_bpf_dsq_nr_queued(DSQ_READY) <= 0)
-			return best_dsq;
-		if (!best_dsq)
-			return DSQ_READY;
-	}
-	if (best_dsq && !head_key(best_dsq, &best_key))
-		best_dsq = 0;
 	bpf_for(step, 0, config.llcs)
 	{
 		u32 llc = own + step;
@@ -59,10 +51,12 @@ static __always_inline u64 best_ready(u32 cpu)
 	return best_dsq;
 }
 
-static __noinline bool take_rescued(u32 cpu)
+__noinline bool take_rescued(u32 cpu)
 {
 	u32 own = llc_of(cpu), step;
 
+	if (config.llcs == 1)
+		return scx_bpf_dsq_move_to_local(DSQ_RESCUE);
 	bpf_for(step, 0, config.llcs)
 	{
 		u32 llc = own + step;
@@ -76,9 +70,10 @@ static __noinline bool take_rescued(u32 cpu)
 	return false;
 }
 
-static __noinline bool take_ready(u32 cpu)
+/* Where there is a choice, the earliest key decides. */
+__noinline bool take_best(u32 cpu, bool pinned)
 {
-	u64 dsq = best_ready(cpu);
+	u64 dsq = best_ready(cpu, pinned);
 	u32 step;
 
 	if (!dsq)
@@ -96,17 +91,30 @@ static __noinline bool take_ready(u32 cpu)
 	return false;
 }
 
-static __always_inline bool take_any(u32 cpu, struct cpu_ctx *cctx)
+static __always_inline bool take_ready(u32 cpu, struct cpu_ctx *cctx)
 {
-	if (cctx->turn++ & 1)
-		return take_ready(cpu) || take_rescued(cpu);
-	return take_rescued(cpu) || take_ready(cpu);
+	bool pinned = cctx->pinned_used && scx_bpf_dsq_nr_queued(DSQ_PINNED + cpu) > 0;
+
+	if (config.llcs == 1 && !pinned)
+		return scx_bpf_dsq_move_to_local(DSQ_READY);
+	return take_best(cpu, pinned);
 }
 
-static __noinline bool any_held(void)
+static __always_inline bool take_any(u32 cpu, struct cpu_ctx *cctx)
+{
+	if (!rescue_used)
+		return take_ready(cpu, cctx);
+	if (cctx->turn++ & 1)
+		return take_ready(cpu, cctx) || take_rescued(cpu);
+	return take_rescued(cpu) || take_ready(cpu, cctx);
+}
+
+__noinline bool any_held(void)
 {
 	u32 llc;
 
+	if (config.llcs == 1)
+		return scx_bpf_dsq_nr_queued(DSQ_HOLD) > 0 || scx_bpf_dsq_nr_queued(DSQ_LEASED) > 0;
 	bpf_for(llc, 0, config.llcs)
 	{
 		if (scx_bpf_dsq_nr_queued(DSQ_HOLD + llc) > 0 ||

@@ -5,6 +5,11 @@
 
 #include "place.h"
 
+/* A waker that sleeps within this time left its CPU to the wakee. */
+#define HANDOVER_NS   200000
+#define HANDOVER_SURE 4
+#define HANDOVER_MAX  8
+
 /* `keyed`: the key is of the policy's kind, not just the time. */
 static __always_inline void place_fast(struct task_ctx *tctx, u32 by, u64 key, bool keyed, u64 now)
 {
@@ -25,6 +30,51 @@ static __always_inline u32 enqueue_reason(struct task_ctx *tctx, bool woken, boo
 	return tctx->stop_reason;
 }
 
+/*
+ * Whether the current task will leave its CPU to the one that it wakes. Stages of a
+ * pipeline do, though their wakeups are not marked as synchronous: who always slept
+ * right after waking somebody will do so again, but only for the first that it wakes.
+ */
+static __always_inline bool hands_over(struct task_struct *current, u64 now)
+{
+	struct task_ctx *waker;
+
+	/* Who is interrupted is not the one that wakes. */
+	if (!options.sync_fast_path || in_interrupt(true))
+		return false;
+	waker = get_task(current);
+	if (!waker)
+		return false;
+	waker->woke_ns = now;
+	if (waker->wakes < 2)
+		waker->wakes++;
+	return waker->wakes == 1 && waker->handover >= HANDOVER_SURE;
+}
+
+/* The task goes to sleep: what became of its last wakeup? */
+static __always_inline void learn_handover(struct task_ctx *tctx, u64 now)
+{
+	if (tctx->wakes == 1 && now - tctx->woke_ns < HANDOVER_NS) {
+		if (tctx->handover < HANDOVER_MAX)
+			tctx->handover++;
+	} else if (tctx->wakes) {
+		tctx->handover /= 2;
+	}
+	tctx->wakes = 0;
+}
+
+/*
+ * Whether the process can sleep on: the task only lost its CPU, and others are ready
+ * to run. Waking the process for it would take a CPU from them.
+ */
+static __always_inline bool can_wait(struct task_struct *p, u32 reason)
+{
+	if (!options.requeue_patience_ns ||
+	    (reason != BATON_PREEMPTED && reason != BATON_SLICE_OVER && reason != BATON_YIELDED))
+		return false;
+	return scx_bpf_dsq_nr_queued(DSQ_READY + llc_of(scx_bpf_task_cpu(p))) > 0;
+}
+
 /* Whether the task was placed without asking anybody, and why that is right. */
 static __always_inline bool enqueue_fast(struct baton_shared *shared, struct task_struct *p,
 					 struct task_ctx *tctx, bool woken, u64 enq_flags, u64 now)
@@ -36,7 +86,7 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 	/* Its CPU goes away, and the kernel moves it only from its own queues. */
 	if (is_stranded(p)) {
 		place_fast(tctx, BATON_BY_KERNEL, now, false, now);
-		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_of(shared, 0), enq_flags);
+		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_of(0), enq_flags);
 		return true;
 	}
 	/* A pinned kernel thread serves the kernel itself, the timer included. */
@@ -46,7 +96,7 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 		cctx = get_cpu(cpu);
 		if (cctx && had_its_turn(cctx, now))
 			enq_flags |= SCX_ENQ_PREEMPT;
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(shared, 0), enq_flags | SCX_ENQ_HEAD);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(0), enq_flags | SCX_ENQ_HEAD);
 		count(BATON_CNT_KTHREADS);
 		return true;
 	}
@@ -56,14 +106,14 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 	if (options.idle_fast_path && is_pinned(p) && idle_claim(shared, cpu)) {
 		place_fast(tctx, BATON_BY_IDLE, rule_key(tctx, p->scx.weight, now), rule_compares(),
 			   now);
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(shared, 0), enq_flags);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(tctx->slice_ns), enq_flags);
 		count(BATON_CNT_FAST_IDLE);
 		return true;
 	}
 	if (options.sync_fast_path && tctx->sync) {
 		key = rule_key(tctx, p->scx.weight, now);
 		place_fast(tctx, BATON_BY_SYNC, key, true, now);
-		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), slice_of(shared, 0), key, enq_flags);
+		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), slice_of(tctx->slice_ns), key, enq_flags);
 		count(BATON_CNT_FAST_SYNC);
 		return true;
 	}
@@ -80,13 +130,15 @@ static __always_inline void enqueue_hinted(struct baton_shared *shared, struct t
 					   u64 now)
 {
 	u64 key = rule_key(tctx, p->scx.weight, now);
-	u64 slice_ns = slice_of(shared, tctx->slice_ns);
+	u64 slice_ns = slice_of(tctx->slice_ns);
 	struct cpu_ctx *cctx;
 	s32 cpu;
 
 	place_fast(tctx, BATON_BY_HINT, key, true, now);
 	count(BATON_CNT_HINTED);
-	cpu = take_idle(shared, p);
+	cpu = take_hinted(shared, p, tctx);
+	if (cpu < 0)
+		cpu = take_idle(p);
 	if (cpu >= 0) {
 		count(BATON_CNT_TO_IDLE);
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice_ns, enq_flags);
@@ -109,7 +161,7 @@ static __always_inline void enqueue_hinted(struct baton_shared *shared, struct t
 static __always_inline void enqueue_bypass(struct task_struct *p, struct task_ctx *tctx,
 					   u64 enq_flags, u64 now)
 {
-	u64 dsq = DSQ_RESCUE + llc_of(scx_bpf_task_cpu(p));
+	u64 dsq = rescue_dsq(scx_bpf_task_cpu(p));
 
 	place_fast(tctx, BATON_BY_BYPASS, now, false, now);
 	count(BATON_CNT_BYPASSED);

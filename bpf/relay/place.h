@@ -28,6 +28,20 @@ static __always_inline bool is_pinned(struct task_struct *p)
 	return p->nr_cpus_allowed == 1 || migration_disabled(p);
 }
 
+/*
+ * Whether tasks that are not ours want the CPU: a part of the machine shares it with the
+ * kernel's own scheduler, which goes first. To be asked by the CPU itself.
+ */
+static __always_inline bool wanted_by_others(u32 cpu)
+{
+	const struct rq *rq;
+
+	if (!config.part || !bpf_ksym_exists(&runqueues))
+		return false;
+	rq = bpf_per_cpu_ptr(&runqueues, cpu);
+	return rq && rq->nr_running > rq->scx.nr_running;
+}
+
 static __always_inline void idle_set(struct baton_shared *shared, u32 cpu)
 {
 	u32 word = bounded(cpu / 64, BATON_MASK_WORDS - 1);
@@ -63,8 +77,7 @@ static __always_inline bool idle_claim(struct baton_shared *shared, u32 cpu)
 static __always_inline void idle_give_back(struct baton_shared *shared, u32 cpu)
 {
 	idle_set(shared, cpu);
-	if (bpf_ksym_exists(scx_bpf_kick_cpu))
-		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+	kick(cpu, SCX_KICK_IDLE);
 }
 
 /* The lowest set bit; the caller made sure that there is one. */
@@ -130,6 +143,8 @@ static __always_inline bool any_idle(struct baton_shared *shared)
 {
 	u32 word;
 
+	if (config.words == 1)
+		return *(volatile u64 *)&shared->idle[0];
 	bpf_for(word, 0, config.words)
 	{
 		if (*(volatile u64 *)&shared->idle[bounded(word, BATON_MASK_WORDS - 1)])
@@ -138,14 +153,11 @@ static __always_inline bool any_idle(struct baton_shared *shared)
 	return false;
 }
 
-/* An idle CPU that the task may use: where it was, near there, anywhere. */
-static __always_inline s32 take_idle(struct baton_shared *shared, struct task_struct *p)
+static __always_inline s32 take_idle_near(struct baton_shared *shared, struct task_struct *p)
 {
 	u32 near = scx_bpf_task_cpu(p);
 	s32 cpu;
 
-	if (!any_idle(shared))
-		return -1;
 	if (allowed_on(p, near) && idle_claim(shared, near))
 		return near;
 	if (is_pinned(p))
@@ -156,6 +168,20 @@ static __always_inline s32 take_idle(struct baton_shared *shared, struct task_st
 			return cpu;
 	}
 	return take_idle_in(p, BATON_MAX_LLCS);
+}
+
+/* An idle CPU that the task may use: where it was, near there, anywhere. Or -1. */
+__noinline s32 take_idle(struct task_struct *p __arg_trusted)
+{
+	struct baton_shared *shared = get_shared();
+	s32 cpu;
+
+	if (!shared || !any_idle(shared))
+		return -1;
+	bpf_rcu_read_lock();
+	cpu = take_idle_near(shared, p);
+	bpf_rcu_read_unlock();
+	return cpu;
 }
 
 /* The idle CPU that the policy prefers for the task, or -1. */
@@ -187,8 +213,7 @@ static __always_inline bool may_preempt(u32 cpu, u64 key, u64 now)
 	       key_before(key + options.preempt_min_lead_ns, cctx->key);
 }
 
-/* Looks at the task's own CPU, then at a few more near it. */
-static __always_inline s32 find_victim(struct task_struct *p, u64 key, u64 now)
+static __always_inline s32 find_victim_near(struct task_struct *p, u64 key, u64 now)
 {
 	u32 near = scx_bpf_task_cpu(p);
 	u32 step;
@@ -211,6 +236,17 @@ static __always_inline s32 find_victim(struct task_struct *p, u64 key, u64 now)
 	return -1;
 }
 
+/* A CPU that a task of this key may preempt: its own, or one of a few near it. Or -1. */
+__noinline s32 find_victim(struct task_struct *p __arg_trusted, u64 key, u64 now)
+{
+	s32 cpu;
+
+	bpf_rcu_read_lock();
+	cpu = find_victim_near(p, key, now);
+	bpf_rcu_read_unlock();
+	return cpu;
+}
+
 /*
  * The queue that takes decided tasks of this task's kind. One that may not migrate
  * for the moment stands in ready, where other CPUs pass it over: seen from another
@@ -221,26 +257,31 @@ static __always_inline u64 ready_dsq(struct task_struct *p)
 	u32 cpu = scx_bpf_task_cpu(p);
 
 	if (p->nr_cpus_allowed == 1)
-		return DSQ_PINNED + cpu;
+		return pinned_dsq(cpu);
 	return DSQ_READY + llc_of(cpu);
 }
 
 /* Whether the task may run on no online CPU but the one it is on. */
-static __noinline bool has_no_other(struct task_struct *p)
+__noinline bool has_no_other(struct task_struct *p __arg_trusted)
 {
 	u32 own = scx_bpf_task_cpu(p);
+	bool other = false;
 	u32 cpu;
 
 	if (is_pinned(p))
 		return true;
+	bpf_rcu_read_lock();
 	bpf_for(cpu, 0, config.cpus)
 	{
 		struct cpu_ctx *cctx = get_cpu(cpu);
 
-		if (cpu != own && cctx && !cctx->offline && allowed_on(p, cpu))
-			return false;
+		if (cpu != own && cctx && !cctx->offline && allowed_on(p, cpu)) {
+			other = true;
+			break;
+		}
 	}
-	return true;
+	bpf_rcu_read_unlock();
+	return !other;
 }
 
 /*
@@ -279,8 +320,7 @@ static __always_inline bool free_one(struct bpf_iter_scx_dsq *it, struct task_st
 
 	if (!scx_bpf_dsq_move(it, p, SCX_DSQ_GLOBAL, 0))
 		return false;
-	if (bpf_ksym_exists(scx_bpf_kick_cpu))
-		scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
+	kick(cpu, SCX_KICK_PREEMPT);
 	return true;
 }
 
@@ -296,12 +336,27 @@ static __always_inline bool in_custody(u64 dsq)
 	return (dsq & ~0xfffULL) == DSQ_HOLD || (dsq & ~0xfffULL) == DSQ_LEASED;
 }
 
+/*
+ * The part of a wait that lies in the silence, which began a rescue_after before it was
+ * noticed: what lies before is the policy's.
+ */
+static __always_inline void note_silent_wait(struct baton_shared *shared, struct baton_stats *stats,
+					     u64 since, u64 now)
+{
+	u64 began = shared->silent_since_ns - options.rescue_after_ns;
+
+	if (key_before(since, began))
+		since = began;
+	if (key_before(since, now) && now - since > stats->silent_wait_max_ns)
+		stats->silent_wait_max_ns = now - since;
+}
+
 static __always_inline void note_decision(u64 enqueued_ns, u64 now)
 {
 	struct baton_stats *stats = get_stats();
 
 	if (stats && enqueued_ns && now > enqueued_ns)
-		stats->queue_to_decision[bucket_of(now - enqueued_ns) & (BATON_HIST_BUCKETS - 1)]++;
+		count_value(stats->queue_to_decision, now - enqueued_ns);
 }
 
 #endif /* BATON_RELAY_PLACE_H */

@@ -14,12 +14,52 @@ static __always_inline u64 wake_flags_for(struct baton_shared *shared, bool urge
 {
 	if (!urgent || !*(volatile u32 *)&shared->asleep)
 		return BPF_RB_NO_WAKEUP;
+	if (!can_signal()) {
+		deferred_ns = OVERDUE_NS;
+		return BPF_RB_NO_WAKEUP;
+	}
 	if (__sync_val_compare_and_swap(&shared->asleep, 1, 0) != 1)
 		return BPF_RB_NO_WAKEUP;
+	deferred_ns = 0;
 	/* It is about to look; until then its last look, long ago, means nothing. */
-	shared->alive_ns = scx_bpf_now();
+	shared->alive_ns = bpf_ktime_get_ns();
 	count(BATON_CNT_WAKEUPS);
 	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* Wakes the process for what was published before. */
+static __noinline void wake_process(void)
+{
+	struct baton_shared *shared = get_shared();
+	void *record;
+
+	if (!shared || !*(volatile u32 *)&shared->asleep)
+		return;
+	record = bpf_ringbuf_reserve(&events, sizeof(u64), 0);
+	if (record)
+		bpf_ringbuf_discard(record, wake_flags_for(shared, true));
+}
+
+/*
+ * Notes that a task waits for which the process was not woken, should it sleep. Only
+ * after the record was submitted: a process that goes to sleep before sees the record,
+ * one that does so later is seen here.
+ */
+static __always_inline void defer(struct baton_shared *shared, u64 now)
+{
+	if (!*(volatile u32 *)&shared->asleep)
+		return;
+	count(BATON_CNT_DEFERRED);
+	if (!deferred_ns)
+		deferred_ns = now;
+}
+
+/* Whether what the process was not woken for has waited long enough. */
+static __always_inline bool is_overdue(u64 now)
+{
+	u64 since = deferred_ns;
+
+	return since && key_before(since + options.requeue_patience_ns, now);
 }
 
 static __always_inline void lose(struct baton_shared *shared)
@@ -28,11 +68,17 @@ static __always_inline void lose(struct baton_shared *shared)
 	count(BATON_CNT_LOST);
 }
 
-static __always_inline void fill_info(struct baton_info *info, struct task_struct *p)
+/* The number of the task's cgroup, as its directory's inode has it; 0 if it has none. */
+static __always_inline u64 cgroup_of(struct task_struct *p)
 {
 	struct cgroup *cgrp = BPF_CORE_READ(p, cgroups, dfl_cgrp);
 
-	info->cgroup = cgrp ? BPF_CORE_READ(cgrp, kn, id) : 0;
+	return cgrp ? BPF_CORE_READ(cgrp, kn, id) : 0;
+}
+
+static __always_inline void fill_info(struct baton_info *info, struct task_struct *p)
+{
+	info->cgroup = cgroup_of(p);
 	info->tgid = p->tgid;
 	info->weight = p->scx.weight;
 	info->kernel_thread = !!(p->flags & PF_KTHREAD);
@@ -40,6 +86,19 @@ static __always_inline void fill_info(struct baton_info *info, struct task_struc
 	__builtin_memcpy(info->name, p->comm, BATON_NAME_LEN);
 	if (bpf_probe_read_kernel(info->allowed, config.words * 8 & 0xff, p->cpus_ptr))
 		info->allowed[0] = 0;
+}
+
+/* What another policy said of a task before this one took over. */
+static __always_inline void forget_hints(struct baton_shared *shared, struct task_ctx *tctx)
+{
+	if (tctx->announced == shared->generation)
+		return;
+	tctx->key_offset = 0;
+	tctx->slice_ns = 0;
+	tctx->hint_cpu = 0;
+	tctx->hinted_preempt = 0;
+	tctx->perf = 0;
+	tctx->published_ns = 0;
 }
 
 static __noinline bool publish_info(struct task_struct *p, struct task_ctx *tctx, u16 kind)
@@ -61,6 +120,7 @@ static __noinline bool publish_info(struct task_struct *p, struct task_ctx *tctx
 	record->event.kind = kind;
 	fill_info(&record->info, p);
 	__builtin_memcpy(tctx->name, p->comm, BATON_NAME_LEN);
+	forget_hints(shared, tctx);
 	tctx->announced = shared->generation;
 	tctx->changed = 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
@@ -102,7 +162,7 @@ static __always_inline struct baton_event *reserve_event(struct baton_shared *sh
 
 static __always_inline bool publish_enqueue(struct baton_shared *shared, struct task_struct *p,
 					    struct task_ctx *tctx, u32 reason, u64 slept_ns,
-					    u32 flags, u64 now)
+					    u32 flags, u64 now, bool urgent)
 {
 	struct baton_event *event;
 
@@ -124,8 +184,10 @@ static __always_inline bool publish_enqueue(struct baton_shared *shared, struct 
 	event->kind = BATON_EV_ENQUEUE;
 	event->reason = reason;
 	event->flags = flags;
-	bpf_ringbuf_submit(event, wake_flags_for(shared, !(flags & BATON_EVF_DECIDED)));
+	bpf_ringbuf_submit(event, wake_flags_for(shared, urgent));
 	count(BATON_CNT_EVENTS);
+	if (!urgent && !(flags & BATON_EVF_DECIDED))
+		defer(shared, now);
 	return true;
 }
 
@@ -144,7 +206,7 @@ static __always_inline void publish_decided(struct baton_shared *shared, struct 
 	} else if (!(options.wants & BATON_WANT_DECIDED)) {
 		return;
 	}
-	publish_enqueue(shared, p, tctx, reason, slept_ns, flags | BATON_EVF_DECIDED, now);
+	publish_enqueue(shared, p, tctx, reason, slept_ns, flags | BATON_EVF_DECIDED, now, false);
 }
 
 /* Everything but enqueues: none of these waits for an answer. */

@@ -5,6 +5,7 @@
 
 #include "kernel.bpf.h"
 #include "abi.h"
+#include "histogram.h"
 
 /* Dispatch queues. Each is either FIFO or ordered by key, never both. */
 #define DSQ_HOLD   0x1000ULL  /* per LLC, FIFO: custody, no decision yet */
@@ -17,6 +18,12 @@ const volatile struct baton_config config SEC(".rodata.config");
 
 /* Written by the process before it attaches, and when another policy takes over. */
 struct baton_options options SEC(".data.options");
+
+/* Since when a held task waits for which the sleeping process was not woken; or 0. */
+u64 deferred_ns;
+
+/* Before any clock began: the process is to be woken as soon as possible. */
+#define OVERDUE_NS 1
 
 struct task_ctx {
 	u64 seq;	     /* counts enqueues */
@@ -33,6 +40,7 @@ struct task_ctx {
 	u64 wait_max_ns;
 	u32 waits;
 	u32 by[BATON_BY_NR]; /* who placed it */
+	u64 woke_ns;	     /* when it last woke somebody */
 	u64 published_ns;    /* HINT: when the process last heard of it */
 	u32 announced;	     /* to the policy of this generation; 0: to none */
 	u32 waker;
@@ -47,6 +55,9 @@ struct task_ctx {
 	u8 yielded;
 	u8 keyed; /* `key` is of the policy's kind: comparable */
 	u8 stop_reason;
+	u8 wakes;		   /* how many it woke since it last slept, up to 2 */
+	u8 handover;		   /* how surely it sleeps right after waking somebody */
+	u16 perf;		   /* one more than its CPU performance target; 0: none */
 	char name[BATON_NAME_LEN]; /* as the process knows it */
 };
 
@@ -60,17 +71,30 @@ struct {
 /* What runs on a CPU, for judging preemption; read without locks. */
 struct cpu_ctx {
 	u64 key;
-	u64 burst_ns;	/* of the running task when it got the CPU */
-	u64 running_ns; /* 0: no task of ours runs */
-	u64 offline_ns; /* when it began to go offline */
-	u32 turn;	/* alternates between rescued and ready */
-	u8 keyed;	/* `key` is of the policy's kind */
-	u8 preempted;	/* the relay took the CPU from the running task */
+	u64 burst_ns;	 /* of the running task when it got the CPU, or the last when it left */
+	u64 running_ns;	 /* 0: no task of ours runs */
+	u64 offline_ns;	 /* when it began to go offline */
+	u32 turn;	 /* alternates between rescued and ready */
+	u32 last_pid;	 /* who ran there last, once it stopped */
+	u32 evicted_pid; /* who gives way as soon as it runs there again */
+	u8 keyed;	 /* `key` is of the policy's kind */
+	u8 preempted;	 /* the relay took the CPU from the running task */
 	u8 offline;
-	u8 pad;
+	u8 pinned_used; /* as rescue_used, of the CPU's own queue */
+	u16 perf;	/* one more than the CPU performance target; 0: the kernel's */
+	u8 pad[2];
 };
 
 struct cpu_ctx cpu_state[BATON_MAX_CPUS];
+
+/*
+ * Rescue and pinned queues are mostly empty, and to ask the kernel costs a lookup each
+ * time that a CPU runs dry. So whoever puts a task there sets the mark to QUEUE_USED,
+ * and the timer takes one off where it finds the queue empty. An insertion that comes
+ * so late that the mark is gone is found by the timer.
+ */
+#define QUEUE_USED 2
+u32 rescue_used;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -135,9 +159,51 @@ static __always_inline struct cpu_ctx *get_cpu(u32 cpu)
 	return cpu < BATON_MAX_CPUS ? &cpu_state[bounded(cpu, BATON_MAX_CPUS - 1)] : NULL;
 }
 
+/*
+ * Whether this CPU can interrupt itself, which is how the kernel wakes the process and
+ * kicks CPUs. After a CPU on its way out left the set of those online it cannot: what
+ * it queues then stays in its queue, and all behind it, even when the CPU is back.
+ */
+static __always_inline bool can_signal(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct cpu_ctx *cctx = get_cpu(cpu);
+	const struct cpumask *online;
+	bool can;
+
+	if (!cctx || !cctx->offline)
+		return true;
+	online = scx_bpf_get_online_cpumask();
+	can = bpf_cpumask_test_cpu(cpu, online);
+	scx_bpf_put_cpumask(online);
+	return can;
+}
+
+/* Where it cannot be done, the timer finds what waits for the CPU. */
+static __always_inline void kick(u32 cpu, u64 flags)
+{
+	if (bpf_ksym_exists(scx_bpf_kick_cpu) && can_signal())
+		scx_bpf_kick_cpu(cpu, flags);
+}
+
 static __always_inline u32 llc_of(u32 cpu)
 {
 	return bounded(config.cpu_llc[bounded(cpu, BATON_MAX_CPUS - 1)], BATON_MAX_LLCS - 1);
+}
+
+static __always_inline u64 rescue_dsq(u32 cpu)
+{
+	rescue_used = QUEUE_USED;
+	return DSQ_RESCUE + llc_of(cpu);
+}
+
+static __always_inline u64 pinned_dsq(u32 cpu)
+{
+	struct cpu_ctx *cctx = get_cpu(cpu);
+
+	if (cctx)
+		cctx->pinned_used = QUEUE_USED;
+	return DSQ_PINNED + cpu;
 }
 
 static __always_inline void count(u32 which)
@@ -148,37 +214,9 @@ static __always_inline void count(u32 which)
 		stats->counter[which]++;
 }
 
-static __always_inline u32 bucket_of(u64 value)
+static __always_inline void count_value(u64 *histogram, u64 value)
 {
-	u32 log = 0;
-	u64 rest = value;
-
-	if (value < 4)
-		return value;
-	if (rest >> 32) {
-		log += 32;
-		rest >>= 32;
-	}
-	if (rest >> 16) {
-		log += 16;
-		rest >>= 16;
-	}
-	if (rest >> 8) {
-		log += 8;
-		rest >>= 8;
-	}
-	if (rest >> 4) {
-		log += 4;
-		rest >>= 4;
-	}
-	if (rest >> 2) {
-		log += 2;
-		rest >>= 2;
-	}
-	log += rest >> 1;
-	/* A bound the verifier sees: 31 * 4 + 3 is the last bucket. */
-	return log > 31 + 1 ? BATON_HIST_BUCKETS - 1
-			    : ((log * 4 + ((value >> (log - 2)) & 3)) & (BATON_HIST_BUCKETS - 1));
+	histogram[bounded(baton_bucket_of(value), BATON_HIST_BUCKETS - 1)]++;
 }
 
 static __always_inline u64 clamp_slice(u64 slice_ns)
@@ -191,13 +229,17 @@ static __always_inline u64 clamp_slice(u64 slice_ns)
 }
 
 /* As SliceRule::slice_ns in the policy crate; `slice_ns` of 0 is the options'. */
-static __always_inline u64 slice_of(struct baton_shared *shared, u64 slice_ns)
+__noinline u64 slice_of(u64 slice_ns)
 {
-	u64 waiting = *(volatile u32 *)&shared->waiting;
-	u64 cpus = *(volatile u32 *)&shared->cpus_online;
+	struct baton_shared *shared = get_shared();
+	u64 waiting, cpus;
 
 	if (slice_ns)
 		return clamp_slice(slice_ns);
+	if (!shared)
+		return clamp_slice(options.slice_ns);
+	waiting = *(volatile u32 *)&shared->waiting;
+	cpus = *(volatile u32 *)&shared->cpus_online;
 	slice_ns = options.slice_ns;
 	if (options.slice_rule == BATON_SLICE_WAITING)
 		slice_ns /= waiting + 1;
@@ -231,18 +273,6 @@ static __always_inline u64 rule_key(const struct task_ctx *tctx, u32 weight, u64
 		now += burst;
 	}
 	return now + tctx->key_offset;
-}
-
-/* What another policy said of a task before this one took over. */
-static __always_inline void forget_hints(struct baton_shared *shared, struct task_ctx *tctx)
-{
-	if (tctx->announced == shared->generation)
-		return;
-	tctx->key_offset = 0;
-	tctx->slice_ns = 0;
-	tctx->hint_cpu = 0;
-	tctx->hinted_preempt = 0;
-	tctx->published_ns = 0;
 }
 
 /*

@@ -3,6 +3,7 @@
 #ifndef BATON_RELAY_SWITCH_H
 #define BATON_RELAY_SWITCH_H
 
+#include "perf.h"
 #include "place.h"
 #include "publish.h"
 #include "rescue.h"
@@ -22,6 +23,7 @@ static __noinline void release_decided(u64 dsq, u32 llc)
 
 	if (scx_bpf_dsq_nr_queued(dsq) <= 0)
 		return;
+	rescue_used = QUEUE_USED;
 	if (!bpf_iter_scx_dsq_new(&it, dsq, 0)) {
 		bpf_for(step, 0, SWITCH_SCAN_MAX)
 		{
@@ -61,7 +63,7 @@ static __noinline void announce_held(u64 dsq, u64 now)
 			tctx = get_task(p);
 			if (!tctx || !tctx->enqueued_ns)
 				continue;
-			if (!publish_enqueue(shared, p, tctx, BATON_REQUEUED, 0, 0, now))
+			if (!publish_enqueue(shared, p, tctx, BATON_REQUEUED, 0, 0, now, true))
 				break;
 			count(BATON_CNT_TAKEN_OVER);
 		}
@@ -89,8 +91,10 @@ static long switch_cpu(u32 cpu, void *data)
 {
 	struct cpu_ctx *cctx = get_cpu(cpu);
 
-	if (cctx)
+	if (cctx) {
 		cctx->keyed = 0;
+		set_perf(cpu, 0);
+	}
 	release_decided(DSQ_PINNED + cpu, llc_of(cpu));
 	return 0;
 }
@@ -108,7 +112,7 @@ int relay_switch(struct baton_options *wanted)
 	if (!shared)
 		return -EINVAL;
 	options = *wanted;
-	shared->alive_ns = now;
+	shared->alive_ns = bpf_ktime_get_ns();
 	shared->silent = 0;
 	__sync_fetch_and_add(&shared->generation, 1);
 	bpf_rcu_read_lock();

@@ -4,6 +4,7 @@
 #define BATON_RELAY_TASKS_H
 
 #include "place.h"
+#include "publish.h"
 
 static __always_inline void fill_state(struct baton_task *record, struct task_struct *p,
 				       struct task_ctx *tctx, u64 now)
@@ -47,6 +48,7 @@ int relay_tasks(struct bpf_iter__task *ctx)
 	record.runtime_ns = p->se.sum_exec_runtime;
 	record.burst_ns = tctx->burst_ns;
 	record.key_offset = tctx->key_offset;
+	record.cgroup = cgroup_of(p);
 	record.waits = tctx->waits;
 	record.wait_sum_ns = tctx->wait_sum_ns;
 	record.wait_max_ns = tctx->wait_max_ns;

@@ -1,4 +1,4 @@
-//! Compiles the relay with clang, and a small C file that tells the layout of
+//! Compiles the relay and the recorder with clang, and a small C file that tells the layout of
 //! `abi.h` to a test.
 
 use std::{
@@ -20,52 +20,74 @@ fn main() {
     println!("cargo::rerun-if-changed=csrc");
     println!("cargo::rerun-if-env-changed=CLANG");
 
-    compile_bpf(&bpf, &out);
+    let compiler = Compiler::find(&bpf, &out);
+    compiler.compile("relay");
+    compiler.compile("record");
+    compiler.compile("record_relay");
     cc::Build::new()
         .file(root.join("csrc/layout.c"))
         .include(bpf.join("include"))
         .compile("baton_layout");
 }
 
-fn compile_bpf(bpf: &Path, out: &Path) {
-    let clang = find_clang();
-    let headers = libbpf_headers(out);
-    let arch = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
-        Ok("aarch64") => "arm64",
-        _ => "x86",
-    };
-    let output = Command::new(&clang)
-        .args([
-            "-g",
-            "-O2",
-            "-Wall",
-            "-Werror",
-            "-target",
-            "bpf",
-            "-mcpu=v3",
-            "-D__BPF__",
-        ])
-        .arg(format!("-D__TARGET_ARCH_{arch}"))
-        .arg("-I")
-        .arg(headers)
-        .arg("-I")
-        .arg(bpf.join("include"))
-        .arg("-I")
-        .arg(bpf)
-        .arg("-c")
-        .arg(bpf.join("relay.bpf.c"))
-        .arg("-o")
-        .arg(out.join("relay.bpf.o"))
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => {
-            panic!(
-                "{clang} cannot compile the relay:\n{}",
-                String::from_utf8_lossy(&output.stderr)
-            )
+/// clang, with what it needs to know.
+struct Compiler {
+    clang: String,
+    headers: PathBuf,
+    bpf: PathBuf,
+    out: PathBuf,
+}
+
+impl Compiler {
+    fn find(bpf: &Path, out: &Path) -> Self {
+        Self {
+            clang: find_clang(),
+            headers: libbpf_headers(out),
+            bpf: bpf.into(),
+            out: out.into(),
         }
-        Err(error) => panic!("cannot start {clang}: {error}"),
+    }
+
+    /// Makes `NAME.bpf.o` of `NAME.bpf.c`.
+    fn compile(&self, name: &str) {
+        let arch = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+            Ok("aarch64") => "arm64",
+            _ => "x86",
+        };
+        let clang = &self.clang;
+        let output = Command::new(clang)
+            .args([
+                "-g",
+                "-O2",
+                "-Wall",
+                "-Werror",
+                "-target",
+                "bpf",
+                "-mcpu=v3",
+                "-D__BPF__",
+            ])
+            .arg(format!("-D__TARGET_ARCH_{arch}"))
+            .arg("-I")
+            .arg(&self.headers)
+            .arg("-I")
+            .arg(self.bpf.join("include"))
+            .arg("-I")
+            .arg(&self.bpf)
+            .arg("-c")
+            .arg(self.bpf.join(format!("{name}.bpf.c")))
+            .arg("-o")
+            .arg(self.out.join(format!("{name}.bpf.o")))
+            .output();
+        match output {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => {
+                panic!(
+                    "{clang} cannot compile {name}.bpf.c:\n{}",
+                    String::from_utf8_lossy(&output.stderr)
+                )
+            }
+            Err(error) => panic!("cannot start {clang}: {error}"),
+        }
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) fn failure(error: &anyhow::Error) -> Failure {
         Code::Other(error.code(), error.exit_code())
     } else if error.is::<baton_machine::Error>() {
         Code::BadMachine
+    } else if error.is::<baton_machine::ClassError>() {
+        Code::BadClasses
     } else if let Some(error) = error.downcast_ref::<baton_workload::Error>() {
         match error {
             baton_workload::Error::Os { .. } | baton_workload::Error::Worker { .. } => {
@@ -19,10 +21,56 @@ pub(crate) fn failure(error: &anyhow::Error) -> Failure {
             baton_workload::Error::Missing { .. } => Code::Machine,
             _ => Code::BadWorkload,
         }
+    } else if let Some(error) = error.downcast_ref::<baton_lab::experiment::Error>() {
+        match error {
+            baton_lab::experiment::Error::Unreadable { .. } => Code::Io,
+            _ => Code::Other("bad-experiment", 2),
+        }
+    } else if let Some(error) = error.downcast_ref::<baton_lab::journal::Error>() {
+        journal(error)
+    } else if let Some(error) = error.downcast_ref::<baton_lab::charge::Error>() {
+        charge(error)
+    } else if let Some(error) = error.downcast_ref::<baton_lab::engine::Error>() {
+        engine(error)
     } else {
         Code::Failure
     };
     Failure::new(code, format!("{error:#}"))
+}
+
+fn journal(error: &baton_lab::journal::Error) -> Code {
+    use baton_lab::journal::Error as E;
+    match error {
+        E::InUse { .. } => Code::Busy,
+        E::Foreign { .. } => Code::Exists,
+        E::Differs { .. } => Code::Other("another-experiment", 2),
+        E::Damaged { .. } => Code::Other("bad-journal", 2),
+        _ => Code::Io,
+    }
+}
+
+fn charge(error: &baton_lab::charge::Error) -> Code {
+    use baton_lab::charge::Error as E;
+    match error {
+        E::Busy { .. } => Code::Busy,
+        E::Late { .. } => Code::Other("attach-timeout", 125),
+        E::Start { .. } | E::Ended { .. } => Code::Other("policy-ended", 125),
+        _ => Code::Failure,
+    }
+}
+
+fn engine(error: &baton_lab::engine::Error) -> Code {
+    use baton_lab::engine::{Error as E, Refusal};
+    match error {
+        E::Journal(error) => journal(error),
+        E::Vm(error) => Code::Other(error.code(), error.exit_code()),
+        E::Charge(error) => charge(error),
+        E::Refused(Refusal::NotRoot) => Code::NoRoot,
+        E::Refused(_) => Code::NoSchedExt,
+        E::Elsewhere { .. } => Code::Other("another-experiment", 2),
+        E::Guest(_) => Code::Other("guest", 125),
+        _ => Code::Failure,
+    }
 }
 
 /// Ends a command with a sentence and a code.

@@ -4,17 +4,36 @@
 //! own program can do too (`run`, `replay`, how failures are told) is in the facade.
 //!
 //! - `commands`: one file for each command;
-//! - `charge`: a policy's process, started, attached and stopped;
 //! - `needs`: what a workload needs beside this program;
+//! - `peers`: schedulers of others, found or built;
 //! - `project`: what `--policy` names, made into a program;
 //! - `table`: aligned columns.
-#![allow(clippy::print_stdout)]
+// A reader of standard output may go; the macros below know that.
+#![deny(clippy::print_stdout)]
 
-mod charge;
+/// As `print!`, by [`app::print`].
+macro_rules! out {
+    ($($text:tt)*) => {
+        baton::app::print(format_args!($($text)*))
+    };
+}
+
+/// As `println!`, by [`app::print`].
+macro_rules! outln {
+    () => {
+        baton::app::print(format_args!("\n"))
+    };
+    ($($text:tt)*) => {
+        baton::app::print(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+
 mod commands;
 mod failures;
 mod needs;
+mod peers;
 mod project;
+mod summary;
 mod table;
 
 use std::process::ExitCode;
@@ -32,7 +51,7 @@ baton::__use_arena!();
   1  something failed
   2  a mistake in what was asked
   3  this machine lacks something; `baton doctor` tells what
-  123, 124, 125, 127  of `vm` and `bench`: the guest's kernel died, the time limit,
+  123, 124, 125, 127  of `vm`, `bench` and `lab`: the guest's kernel died, the time limit,
      the VM did not work, the command was not found
   130  Ctrl-C
 
@@ -50,7 +69,8 @@ fn main() -> ExitCode {
     baton_workload::run_if_child();
     let result = app::parse::<Args>(|command| command)
         .map_err(anyhow::Error::from)
-        .and_then(|args| args.command.execute());
+        .and_then(|args| args.command.execute())
+        .and_then(|code| Ok(app::printed().map(|()| code)?));
     match result {
         Ok(code) => code,
         Err(error) => failures::failure(&error).report(app::wants_json()),

@@ -1,4 +1,15 @@
-//! Aligned columns.
+//! Aligned columns, and what tables of measurements have in common.
+
+/// Beside each workload's primary metric, those that tell something of their own; and how
+/// much the parts behind it did.
+pub(crate) const ALSO_SHOWN: &[&str] = &[
+    "missed",
+    "round_trip_p99_us",
+    "wakeup_p99_us",
+    "requests_per_s",
+    "response_p99_us",
+    "work_per_s",
+];
 
 /// How a column is aligned.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +44,21 @@ pub(crate) fn table(rows: &[Vec<String>], align: impl Fn(usize) -> Align) -> Str
     text
 }
 
+/// Three significant digits, in millions where there are many.
+pub(crate) fn number(value: f64) -> String {
+    if value.abs() >= 1e6 {
+        return format!("{}M", number(value / 1e6));
+    }
+    let places = match value.abs() {
+        whole if whole >= 100.0 || whole == 0.0 => 0,
+        tens if tens >= 10.0 => 1,
+        ones if ones >= 1.0 => 2,
+        tenths if tenths >= 0.1 => 3,
+        _ => 4,
+    };
+    format!("{value:.places$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +81,17 @@ mod tests {
             table(&rows, align),
             "name          s\npipe       0.37\nmessaging     2\n"
         );
+    }
+
+    #[test]
+    fn three_digits() {
+        let check = |value, expected: &str| assert_eq!(number(value), expected);
+        check(1234.5, "1234");
+        check(16.67, "16.7");
+        check(2.345, "2.35");
+        check(0.3712, "0.371");
+        check(0.0425, "0.0425");
+        check(0.0, "0");
+        check(33_825_000.0, "33.8M");
     }
 }

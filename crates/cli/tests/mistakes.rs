@@ -94,6 +94,23 @@ fn modes_and_guards_that_make_no_sense() {
 }
 
 #[test]
+fn what_cannot_be_measured_is_told_before_a_vm_starts() {
+    let bench = |variant, words: &[&str]| {
+        check(&["bench", "kernel", "--policies", variant], 2, words);
+    };
+    bench("priority/hint", &["priority/hint", "no hint mode"]);
+    bench("edf/guess", &["edf/guess", "decide or hint"]);
+    bench("edf/foo=1", &["edf/foo=1", "foo"]);
+    bench("fifo,edf/slice_ms=x", &["edf/slice_ms=x", "slice_ms"]);
+    for arguments in [
+        &["vm", "--machine", "1024-cpu", "--", "true"][..],
+        &["bench", "kernel", "--machine", "1024-cpu"],
+    ] {
+        check(arguments, 2, &["no VM can be 1024-cpu", "baton sim"]);
+    }
+}
+
+#[test]
 fn unknown_parameters_and_workloads() {
     check(&["workload", "pip"], 2, &["no workload `pip`", "messaging"]);
     check(
@@ -169,6 +186,97 @@ fn machines_that_do_not_exist_or_make_no_sense() {
         &["vm", "--machine", &file, "--", "true"],
         2,
         &["odd.toml:2:"],
+    );
+}
+
+#[test]
+fn classes_that_make_no_sense() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.toml");
+    let vm = |text: &str, words: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let path = file.display().to_string();
+        let policy = [
+            "vm",
+            "--policy",
+            "priority",
+            "--classes",
+            &path,
+            "--",
+            "true",
+        ];
+        check(&policy, 2, words);
+    };
+    let class = "[[class]]\nname = \"a\"\ntask = \"*\"\n";
+    vm(
+        &format!("{class}weight = 0\n"),
+        &["odd.toml:4:", "1 to 10000"],
+    );
+    vm(
+        &format!("{class}allowed = \"7\"\n"),
+        &["odd.toml:4:", "class `a`", "it has 0-1"],
+    );
+    check(
+        &[
+            "vm",
+            "--policy",
+            "edf",
+            "--classes",
+            "/nowhere/c.toml",
+            "--",
+            "true",
+        ],
+        2,
+        &["cannot read", "/nowhere/c.toml"],
+    );
+    // Without a policy nobody would heed them.
+    let given = baton(&["vm", "--classes", "c.toml", "--", "true"]);
+    assert!(
+        given.status == 2 && given.stderr.contains("--policy"),
+        "{}",
+        given.stderr
+    );
+    if cfg!(feature = "kernel") {
+        let run = ["run", "edf", "--classes", "/nowhere/c.toml", "--json"];
+        assert_eq!(code(&run), "bad-classes");
+    }
+}
+
+#[test]
+fn cgroups_that_make_no_sense() {
+    if !cfg!(feature = "kernel") {
+        return;
+    }
+    let run = |name: &str, words: &[&str]| match baton_machine::cgroup_root() {
+        Some(root) => {
+            let name = name.replace("ROOT", &root.display().to_string());
+            check(&["run", "edf", "--only", &name], 2, words);
+            assert_eq!(
+                code(&["run", "edf", "--json", "--only", &name]),
+                "bad-cgroup"
+            );
+        }
+        None => check(
+            &["run", "edf", "--only", name],
+            3,
+            &["no cgroup v2", "mount"],
+        ),
+    };
+    for name in ["nowhere/at-all", "/nowhere/at-all", "ROOT/nowhere/at-all"] {
+        run(
+            name,
+            &[
+                "no cgroup",
+                "/nowhere/at-all does not exist",
+                "systemd-cgls",
+            ],
+        );
+    }
+    run("/", &["whole hierarchy", "leave the option out"]);
+    check(
+        &["switch", "edf", "--only", "/x"],
+        2,
+        &["takes over", "baton run"],
     );
 }
 

@@ -7,25 +7,31 @@ use std::{fs, os::unix::fs::PermissionsExt as _, os::unix::process::CommandExt a
 
 use common::given;
 
-/// Without root nothing is scheduled. Run as another user if this one is root.
+/// Without root nothing is scheduled or recorded. Run as another user if this one is root.
 #[test]
 fn no_root() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     let program = folder.path().join("baton");
     fs::copy(env!("CARGO_BIN_EXE_baton"), &program).unwrap();
-    let mut command = std::process::Command::new(&program);
-    command
-        .args(["run", "fifo"])
-        .env("NO_COLOR", "1")
-        .current_dir("/");
-    if nix::unistd::geteuid().is_root() {
-        command.uid(65_534).gid(65_534);
-    }
-    let given = given(command.output().unwrap());
-    assert_eq!(given.status, 3, "{}", given.stderr);
-    assert_eq!(given.stderr.lines().count(), 1, "{}", given.stderr);
+    let call = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .current_dir("/");
+        if nix::unistd::geteuid().is_root() {
+            command.uid(65_534).gid(65_534);
+        }
+        given(command.output().unwrap())
+    };
+    let run = call(&["run", "fifo"]);
+    assert_eq!(run.status, 3, "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     if cfg!(feature = "kernel") {
-        assert!(given.stderr.contains("baton vm"), "{}", given.stderr);
+        assert!(run.stderr.contains("baton vm"), "{}", run.stderr);
+        let record = call(&["record", "--for", "1s", "--json"]);
+        assert_eq!(record.status, 3, "{}", record.stdout);
+        assert!(record.stdout.contains("\"no-root\""), "{}", record.stdout);
     }
 }

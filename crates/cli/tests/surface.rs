@@ -6,7 +6,7 @@ use common::baton;
 
 #[test]
 fn help_has_an_example() {
-    let commands: [&[&str]; 16] = [
+    let commands: &[&[&str]] = &[
         &[],
         &["doctor"],
         &["policies"],
@@ -14,17 +14,31 @@ fn help_has_an_example() {
         &["switch"],
         &["top"],
         &["why"],
+        &["record"],
+        &["trace"],
+        &["trace", "info"],
+        &["trace", "export"],
+        &["trace", "import"],
         &["replay"],
+        &["sim"],
         &["vm"],
         &["workload"],
         &["bench"],
         &["bench", "kernel"],
+        &["bench", "sim"],
+        &["lab"],
+        &["lab", "run"],
+        &["lab", "list"],
+        &["lab", "compare"],
+        &["lab", "check"],
+        &["lab", "guest"],
+        &["lab", "cell"],
         &["new"],
         &["chaos"],
         &["in-guest"],
         &["bench-guest"],
     ];
-    for command in commands {
+    for &command in commands {
         let given = baton(&[command, &["--help"]].concat());
         assert_eq!(given.status, 0, "{command:?}");
         assert!(
@@ -38,7 +52,7 @@ fn help_has_an_example() {
 #[test]
 fn policies_are_listed() {
     let text = baton(&["policies"]).stdout;
-    let names = ["fifo", "edf", "eevdf"];
+    let names = ["fifo", "edf", "eevdf", "priority", "hybrid"];
     let listed = |name: &&str| {
         text.lines()
             .any(|line| line.split(' ').next() == Some(name))
@@ -46,9 +60,15 @@ fn policies_are_listed() {
     assert!(names.iter().all(listed), "{text}");
     let list: serde_json::Value =
         serde_json::from_str(&baton(&["policies", "--json"]).stdout).unwrap();
-    for (entry, name) in list.as_array().unwrap().iter().zip(names) {
-        assert_eq!(entry["name"], name);
-    }
+    let listed: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["name"].clone())
+        .collect();
+    assert_eq!(listed, names);
+    assert_eq!(list[1]["modes"], serde_json::json!(["decide", "hint"]));
+    assert_eq!(list[3]["modes"], serde_json::json!(["decide"]));
 }
 
 #[test]
@@ -70,7 +90,12 @@ fn workloads_are_listed() {
             "hogs",
             "build",
             "compile",
-            "isolation"
+            "isolation",
+            "requests",
+            "audio",
+            "stream",
+            "tenants",
+            "game"
         ]
     );
 }

@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 /// Of the layouts and of what the relay understands.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 3;
 pub const MAX_CPUS: usize = 1024;
 pub const MASK_WORDS: usize = MAX_CPUS / 64;
 pub const MAX_LLCS: usize = 64;
@@ -47,6 +47,9 @@ pub const RES_DONE: u32 = 1;
 pub const RES_GONE: u32 = 3;
 pub const RES_RETRY: u32 = 5;
 
+/// Of [`Shared::abilities`].
+pub const CAN_PERF: u32 = 1 << 0;
+
 pub const KEY_ENQUEUE_TIME: u32 = 1;
 pub const KEY_DEADLINE: u32 = 2;
 
@@ -62,6 +65,7 @@ pub const WANT_RUNNING: u32 = 1 << 1;
 pub const WANT_STOPPING: u32 = 1 << 2;
 pub const WANT_CUSTODY: u32 = 1 << 3;
 pub const WANT_DRY: u32 = 1 << 4;
+pub const WANT_ALONE: u32 = 1 << 5;
 
 /// `struct baton_event`
 #[repr(C)]
@@ -118,13 +122,15 @@ pub struct Command {
     pub kind: u32,
     pub flags: u32,
     pub result: u32,
-    pub pad: u32,
+    pub perf: u32,
 }
 
 /// `struct baton_batch`
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
+    pub count: u32,
+    pub pad: [u32; 15],
     pub commands: [Command; BATCH_MAX],
 }
 
@@ -141,12 +147,15 @@ pub struct Options {
     pub preempt_min_lead_ns: u64,
     pub burst_max_ns: u64,
     pub hint_interval_ns: u64,
+    pub requeue_patience_ns: u64,
     pub mode: u32,
     pub key_rule: u32,
     pub slice_rule: u32,
     pub wants: u32,
     pub idle_fast_path: u32,
     pub sync_fast_path: u32,
+    pub performance: u32,
+    pub pad: u32,
 }
 
 /// `struct baton_config`
@@ -156,7 +165,7 @@ pub struct Config {
     pub cpus: u32,
     pub words: u32,
     pub llcs: u32,
-    pub pad: u32,
+    pub part: u32,
     pub online: [u64; MASK_WORDS],
     pub llc_mask: [[u64; MASK_WORDS]; MAX_LLCS],
     pub cpu_llc: [u8; MAX_CPUS],
@@ -194,15 +203,16 @@ pub struct Shared {
     pub offline: u32,
     pub cpus_online: u32,
     pub generation: u32,
-    pub pad2: u32,
+    pub abilities: u32,
     pub idle: [u64; MASK_WORDS],
     pub online: [u64; MASK_WORDS],
     pub exit_reason: [u8; EXIT_MSG_LEN],
     pub exit_msg: [u8; EXIT_MSG_LEN],
+    pub perf: [u16; MAX_CPUS],
 }
 
 /// Names of the counters, in the order of `enum baton_counter`.
-pub const COUNTERS: [&str; 26] = [
+pub const COUNTERS: [&str; 30] = [
     "events",
     "lost",
     "enqueues",
@@ -229,6 +239,10 @@ pub const COUNTERS: [&str; 26] = [
     "hints",
     "fed",
     "taken_over",
+    "perf_set",
+    "perf_ignored",
+    "deferred",
+    "handovers",
 ];
 
 /// Who placed a task, in the order of `enum baton_by`.
@@ -250,6 +264,7 @@ pub struct Task {
     pub key_offset: i64,
     pub wait_sum_ns: u64,
     pub wait_max_ns: u64,
+    pub cgroup: u64,
     pub waits: u32,
     pub pid: u32,
     pub tgid: u32,
@@ -303,12 +318,15 @@ mod tests {
             offset_of!(Command, key_offset),
             offset_of!(Command, kind),
             offset_of!(Command, result),
+            offset_of!(Command, perf),
             size_of::<Batch>(),
             size_of::<Config>(),
             size_of::<Options>(),
             offset_of!(Options, hint_interval_ns),
+            offset_of!(Options, requeue_patience_ns),
             offset_of!(Options, mode),
             offset_of!(Options, sync_fast_path),
+            offset_of!(Options, performance),
             offset_of!(Config, online),
             offset_of!(Config, llc_mask),
             offset_of!(Config, cpu_llc),
@@ -317,14 +335,17 @@ mod tests {
             offset_of!(Shared, exit_code),
             offset_of!(Shared, lost),
             offset_of!(Shared, generation),
+            offset_of!(Shared, abilities),
             offset_of!(Shared, idle),
             offset_of!(Shared, online),
             offset_of!(Shared, exit_msg),
+            offset_of!(Shared, perf),
             size_of::<RawStats>(),
             offset_of!(RawStats, queue_to_decision),
             offset_of!(RawStats, wait),
             offset_of!(RawStats, wait_max_ns),
             size_of::<Task>(),
+            offset_of!(Task, cgroup),
             offset_of!(Task, waits),
             offset_of!(Task, by),
             COUNTERS.len(),

@@ -20,18 +20,28 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use baton_machine::ClassFile;
 use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{abi, process::Watch, realtime::Urgent, relay::Attached, stats::Stats};
+use crate::{
+    abi, classes,
+    part::Part,
+    realtime::{Bell, Urgent},
+    relay::Attached,
+    shared::Shared,
+    stats::Stats,
+    tasks::TaskReport,
+    watch::Watch,
+};
 
 /// Names another directory for the socket.
 const DIRECTORY_VARIABLE: &str = "BATON_RUN";
@@ -45,7 +55,10 @@ const TAKE_PATIENCE: Duration = Duration::from_secs(15);
 const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 const WRITE_PATIENCE: Duration = Duration::from_secs(1);
 const CONNECTIONS_MAX: usize = 16;
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often the server looks up although nobody asks: what ends it rings a bell.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// Pause after a connection that could not be accepted, so that such an error is no loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Longest line that is read.
 const LINE_MAX: u64 = 1 << 16;
 
@@ -90,11 +103,16 @@ pub(crate) struct Successor {
 /// What the server tells and hands out.
 pub(crate) struct Served {
     pub(crate) attached: Attached,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) policy: &'static str,
     pub(crate) mode: &'static str,
     pub(crate) options: abi::Options,
     pub(crate) began: Instant,
+    /// What the policy's tasks are sorted by, if there are classes.
+    pub(crate) classes: Option<Arc<ClassFile>>,
+    /// The tasks that the policy schedules, unless they are all.
+    pub(crate) part: Mutex<Option<Part>>,
     pub(crate) successor: Mutex<Option<Successor>>,
     /// Held by the connection that takes over.
     pub(crate) handoff: Mutex<()>,
@@ -106,12 +124,31 @@ impl Served {
         let place = self.successor.lock();
         place.unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// The part of the machine that the policy schedules, if it is a part.
+    pub(crate) fn part(&self) -> MutexGuard<'_, Option<Part>> {
+        self.part.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the part's tasks back, for a process that ends without more ado.
+    pub(crate) fn end_part(&self) {
+        if let Some(part) = &mut *self.part() {
+            part.give_back(&self.attached.scheduled());
+        }
+    }
+}
+
+/// Tells the server's thread, which sleeps, that it is over.
+#[derive(Debug)]
+struct Stop {
+    flag: AtomicBool,
+    bell: Bell,
 }
 
 /// Threads that answer at the socket until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
     /// The socket file that is ours: a successor puts its own in its place.
@@ -135,7 +172,10 @@ impl Server {
             let _ = fs::remove_file(&own);
         }
         let (listener, inode) = opened?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(Stop {
+            flag: AtomicBool::new(false),
+            bell: Bell::new()?,
+        });
         let thread = {
             let stop = Arc::clone(&stop);
             thread::Builder::new()
@@ -163,7 +203,8 @@ fn listen(own: &Path, path: &Path) -> io::Result<(UnixListener, u64)> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.flag.store(true, Ordering::Relaxed);
+        self.stop.bell.ring();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -175,9 +216,11 @@ impl Drop for Server {
 
 /// Accepts connections, each with a thread of its own, until told to stop or until the
 /// relay, which is given away once, is somebody else's. Then no connection is left.
-fn serve(listener: &UnixListener, served: &Arc<Served>, stop: &AtomicBool) {
+/// It sleeps until somebody connects: one that looked again and again would cost the
+/// machine more than a policy does.
+fn serve(listener: &UnixListener, served: &Arc<Served>, stop: &Stop) {
     let mut connections: Vec<(UnixStream, JoinHandle<()>)> = Vec::new();
-    while !stop.load(Ordering::Relaxed) && served.successor().is_none() {
+    while !stop.flag.load(Ordering::Relaxed) && served.successor().is_none() {
         connections.retain(|(_, thread)| !thread.is_finished());
         match listener.accept() {
             Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
@@ -187,7 +230,10 @@ fn serve(listener: &UnixListener, served: &Arc<Served>, stop: &AtomicBool) {
                 }
             }
             Ok(_) => {}
-            Err(_) => thread::sleep(LOOK_INTERVAL),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                stop.bell.wait(listener.as_raw_fd(), LOOK_INTERVAL);
+            }
+            Err(_) => stop.bell.wait(-1, ACCEPT_PAUSE),
         }
     }
     for (stream, thread) in connections {
@@ -224,7 +270,7 @@ fn answer(stream: UnixStream, served: &Served) -> io::Result<()> {
         };
         match request {
             Ok(Request::Status) => say(reader.get_mut(), &status(served, &mut last))?,
-            Ok(Request::Tasks) => match served.attached.handles().tasks() {
+            Ok(Request::Tasks) => match tasks(served) {
                 Ok(tasks) => say(reader.get_mut(), &json!({ "ok": true, "tasks": tasks }))?,
                 Err(error) => refuse(reader.get_mut(), &format!("cannot list tasks: {error}"))?,
             },
@@ -255,6 +301,15 @@ fn read_request(reader: &mut BufReader<UnixStream>) -> io::Result<Option<Result<
     ))
 }
 
+/// All tasks, with the names of their classes.
+fn tasks(served: &Served) -> io::Result<Vec<TaskReport>> {
+    let mut tasks = served.attached.handles().tasks()?;
+    if let Some(file) = &served.classes {
+        classes::name_classes(file, &mut tasks)?;
+    }
+    Ok(tasks)
+}
+
 /// Who schedules, all counters, and those since this connection last asked.
 fn status(served: &Served, last: &mut Option<(Instant, Stats)>) -> Value {
     let (now, stats) = (Instant::now(), served.attached.stats());
@@ -264,6 +319,8 @@ fn status(served: &Served, last: &mut Option<(Instant, Stats)>) -> Value {
     json!({
         "ok": true,
         "policy": served.policy,
+        "only": served.part().as_ref().map(Part::report),
+        "performance": served.shared.performance(),
         "mode": served.mode,
         "pid": std::process::id(),
         "uptime_s": served.began.elapsed().as_secs_f64(),
@@ -304,7 +361,14 @@ fn hand_off(reader: &mut BufReader<UnixStream>, served: &Served, version: u32) -
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *place = Some(successor);
-        return say(reader.get_mut(), &json!({ "ok": true }));
+        // Who knows what the tasks were gives them back at the end: one of the two.
+        let mut part = served.part();
+        let former = part.as_ref().map(Part::record);
+        let said = say(reader.get_mut(), &json!({ "ok": true, "former": former }));
+        if let (Ok(()), Some(part)) = (&said, &mut *part) {
+            part.hand_over();
+        }
+        return said;
     }
     // The relay may serve the other's options already.
     let _ = served.attached.handles().switch_to(&served.options);
@@ -314,10 +378,13 @@ fn hand_off(reader: &mut BufReader<UnixStream>, served: &Served, version: u32) -
 
 fn send_relay(stream: &mut UnixStream, served: &Served) -> io::Result<()> {
     let handles = served.attached.handles();
+    let cgroup = served.part().as_ref().map(|part| part.cgroup().clone());
     let mut line = serde_json::to_vec(&json!({
         "ok": true,
         "policy": served.policy,
         "ring_bytes": handles.ring_bytes(),
+        "only": cgroup.as_ref().map(|cgroup| &cgroup.directory),
+        "only_path": cgroup.as_ref().map(|cgroup| &cgroup.path),
     }))?;
     line.push(b'\n');
     let fds = handles.fds();

@@ -40,7 +40,7 @@ pub fn event(raw: &abi::Event) -> Option<Event> {
     })
 }
 
-/// A Join or Update.
+/// A Join or Update, without a class: the relay knows none.
 pub fn event_info(raw: &abi::EventInfo) -> Event {
     let info = TaskInfo {
         tgid: raw.info.tgid,
@@ -49,6 +49,7 @@ pub fn event_info(raw: &abi::EventInfo) -> Event {
         allowed: CpuSet::from_words(raw.info.allowed),
         cgroup: raw.info.cgroup,
         kernel_thread: raw.info.kernel_thread != 0,
+        class: None,
     };
     let kind = match raw.event.kind {
         abi::EV_UPDATE => EventKind::Update(info),
@@ -103,6 +104,9 @@ pub fn command(decision: &Decision) -> abi::Command {
         } else {
             0
         },
+        perf: decision
+            .performance
+            .map_or(0, |target| u32::from(target) + 1),
         ..abi::Command::default()
     };
     match decision.placement {
@@ -144,7 +148,7 @@ pub fn config(machine: &Machine) -> Result<abi::Config, String> {
         cpus: cpus as u32,
         words: cpus.div_ceil(64) as u32,
         llcs: llcs as u32,
-        pad: 0,
+        part: 0,
         online: *machine.online().words(),
         llc_mask: [[0; abi::MASK_WORDS]; abi::MAX_LLCS],
         cpu_llc: [0; abi::MAX_CPUS],
@@ -176,6 +180,7 @@ pub fn options(options: &Options) -> abi::Options {
         preempt_min_lead_ns: options.preemption.min_lead_ns,
         burst_max_ns,
         hint_interval_ns: HINT_INTERVAL_NS,
+        requeue_patience_ns: options.requeue_patience_ns,
         mode: match options.mode {
             Mode::Decide => abi::MODE_DECIDE,
             Mode::Hint => abi::MODE_HINT,
@@ -189,6 +194,8 @@ pub fn options(options: &Options) -> abi::Options {
         wants: wants(&options.interests),
         idle_fast_path: u32::from(options.idle_fast_path),
         sync_fast_path: u32::from(options.sync_fast_path),
+        performance: u32::from(options.performance),
+        pad: 0,
     }
 }
 
@@ -199,6 +206,7 @@ fn wants(interests: &Interests) -> u32 {
         (interests.stopping, abi::WANT_STOPPING),
         (interests.custody, abi::WANT_CUSTODY),
         (interests.dry, abi::WANT_DRY),
+        (interests.alone, abi::WANT_ALONE),
     ];
     flags
         .iter()
@@ -227,7 +235,9 @@ mod tests {
             (ready.pid, ready.start_ns, ready.seq, ready.slice_ns),
             (5, 9, 3, 7)
         );
-        assert_eq!(ready.key_offset, -1);
+        assert_eq!((ready.key_offset, ready.perf), (-1, 0));
+        decision.performance(0);
+        assert_eq!(command(&decision).perf, 1);
         let hold = command(&Decision::new(task, 3, Placement::Hold { lease_ns: 4 }));
         assert_eq!((hold.kind, hold.lease_ns), (abi::CMD_HOLD, 4));
         let cpu = command(&Decision::new(task, 3, Placement::Cpu { cpu: 1 }));

@@ -51,9 +51,8 @@ impl Decider {
         mut results: impl FnMut(&abi::Command),
     ) -> Result<(), i32> {
         for chunk in commands.chunks(abi::BATCH_MAX) {
-            self.batch.commands()[..chunk.len()].copy_from_slice(chunk);
-            let mut count = (chunk.len() as u32).to_ne_bytes();
-            run_program(self.program.as_raw_fd(), &mut count)?;
+            self.batch.put(chunk);
+            run_program(self.program.as_raw_fd(), &mut [])?;
             self.batch.commands()[..chunk.len()]
                 .iter()
                 .for_each(&mut results);

@@ -6,7 +6,7 @@ use baton_policy::Options;
 use serde::Serialize;
 
 use crate::{
-    convert,
+    abi, convert,
     relay::{Open, kernel_release, loaded_scheduler},
 };
 
@@ -17,6 +17,8 @@ pub struct Check {
     pub name: &'static str,
     /// Whether it is as needed.
     pub ok: bool,
+    /// Whether policies run without it.
+    pub optional: bool,
     /// What was found.
     pub detail: String,
     /// What to do, where it is not as needed.
@@ -28,6 +30,7 @@ impl Check {
         Self {
             name,
             ok,
+            optional: false,
             detail: detail.into(),
             remedy: (!ok).then(|| remedy.to_string()),
         }
@@ -47,7 +50,7 @@ pub fn doctor() -> Vec<Check> {
             "sched_ext",
             sched_ext,
             format!("Linux {}", kernel_release()),
-            &format!("use Linux 6.12 or later with CONFIG_SCHED_CLASS_EXT=y, {in_vm}"),
+            &format!("use Linux 6.16 or later with CONFIG_SCHED_CLASS_EXT=y, {in_vm}"),
         ),
         Check::new(
             "kernel types (BTF)",
@@ -78,24 +81,43 @@ pub fn doctor() -> Vec<Check> {
         ));
     }
     if checks.iter().all(|check| check.ok) {
-        checks.push(relay_loads());
+        checks.extend(relay_loads());
     }
     checks
 }
 
-fn relay_loads() -> Check {
+/// Whether the relay loads; and if it does, what it found.
+fn relay_loads() -> Vec<Check> {
     let name = "the relay loads";
+    let failed = |problem: String| vec![Check::new(name, false, problem, "see the error")];
     let machine = match baton_machine::read_sys(Path::new("/sys")) {
         Ok(machine) => machine,
-        Err(error) => return Check::new(name, false, error.to_string(), "see the error"),
+        Err(error) => return failed(error.to_string()),
     };
     let options = convert::options(&Options::default());
     let config = match convert::config(&machine) {
         Ok(config) => config,
-        Err(error) => return Check::new(name, false, error, "see the error"),
+        Err(error) => return failed(error),
     };
-    match Open::new().and_then(|open| open.load(&config, &options)) {
-        Ok(_) => Check::new(name, true, "yes", ""),
-        Err(error) => Check::new(name, false, error.to_string(), "see the error"),
+    let loaded = Open::new().and_then(|open| open.load(&config, &options));
+    match loaded.and_then(|loaded| loaded.shared()) {
+        Ok(shared) => vec![
+            Check::new(name, true, "yes", ""),
+            performance(shared.abilities() & abi::CAN_PERF != 0),
+        ],
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+/// Whether a policy can set CPU performance targets.
+fn performance(can: bool) -> Check {
+    let detail = match can {
+        true => "taken by the kernel",
+        false => "not taken by the kernel",
+    };
+    let remedy = "policies run without; use another kernel, such as 7.0, if yours sets targets";
+    Check {
+        optional: true,
+        ..Check::new("CPU performance targets", can, detail, remedy)
     }
 }

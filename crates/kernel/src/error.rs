@@ -10,7 +10,7 @@ pub enum Error {
     NotRoot,
     /// The kernel has no sched_ext.
     #[error(
-        "this kernel ({release}) has no sched_ext: use Linux 6.12 or later built with \
+        "this kernel ({release}) has no sched_ext: use Linux 6.16 or later built with \
          CONFIG_SCHED_CLASS_EXT=y, or run in a VM with `baton vm`"
     )]
     NoSchedExt {
@@ -84,6 +84,24 @@ pub enum Error {
     /// The policy that took over did not begin to schedule.
     #[error("the policy did not begin within a second; the one before goes on")]
     DidNotBegin,
+    /// The classes do not fit the machine.
+    #[error(transparent)]
+    Classes(#[from] baton_machine::ClassError),
+    /// A class names a cgroup where there are none.
+    #[error(
+        "a task class names a cgroup, but no cgroup v2 is mounted: mount it with `mount -t cgroup2 \
+         none /sys/fs/cgroup`, or name tasks by `task` alone"
+    )]
+    NoCgroups,
+    /// The cgroup whose tasks are to be scheduled cannot be used.
+    #[error(transparent)]
+    Cgroup(#[from] baton_machine::CgroupError),
+    /// A policy takes the whole relay over, or none of it.
+    #[error(
+        "the policy that takes over schedules what the one before does, so a cgroup cannot be named: \
+         stop the running policy and start another with `baton run`"
+    )]
+    PartOfSwitch,
     /// The policy refused its parameters.
     #[error(transparent)]
     Setup(#[from] baton_policy::SetupError),

@@ -173,6 +173,12 @@ pub(crate) fn start_timer(program: BorrowedFd<'_>) -> Result<(), Error> {
     expect_done(answer, "cannot start the relay's timer")
 }
 
+/// Has the relay find out what the kernel can do, by its program `relay_abilities`.
+pub(crate) fn find_abilities(program: BorrowedFd<'_>) -> Result<(), Error> {
+    let answer = run_program(program.as_raw_fd(), &mut []);
+    expect_done(answer, "cannot ask the relay what this kernel can do")
+}
+
 fn unmapped(source: io::Error) -> Error {
     Error::System {
         what: "cannot map the relay's memory",

@@ -11,8 +11,11 @@
 //!   [`relay::Attached`];
 //! - [`arena`], [`realtime`]: memory and priority of the scheduling thread;
 //! - [`process`]: the scheduling thread, and the plain loop beneath it;
+//! - [`classes`]: which task belongs to which class;
 //! - [`record`]: the log for replay;
+//! - [`recorder`]: what any scheduler does, on kernels from 5.16 with BTF, as a recording;
 //! - [`guard`]: a condition that must hold;
+//! - `part`: the tasks of one cgroup, made a policy's and given back;
 //! - [`control`], [`takeover`]: the socket of a running policy, and who asks there;
 //! - [`run`]: all of it together.
 //!
@@ -52,6 +55,7 @@
 
 pub mod abi;
 pub mod arena;
+pub mod classes;
 pub mod control;
 pub mod convert;
 pub mod decide;
@@ -60,10 +64,14 @@ mod error;
 pub mod exit;
 pub mod guard;
 mod handles;
+mod panics;
+mod part;
 pub mod process;
 pub mod realtime;
 pub mod record;
+pub mod recorder;
 pub mod relay;
+mod report;
 pub mod ring;
 mod run;
 mod scheduler;
@@ -72,13 +80,18 @@ mod signals;
 pub mod stats;
 pub mod takeover;
 pub mod tasks;
+pub mod watch;
 
+pub use baton_machine::{Cgroup, CgroupError, ClassError, ClassFile};
 pub use doctor::{Check, doctor};
 pub use error::Error;
 pub use exit::ExitReason;
 pub use guard::Guard;
+pub use part::PartReport;
 pub use process::ProcessStats;
-pub use run::{EXIT_STUCK, RunConfig, RunReport, Takeover, run};
+pub use report::{Begun, RunReport, Takeover};
+pub use run::{EXIT_STUCK, RunConfig, run};
+pub use signals::Signals;
 pub use stats::{Stats, Summary};
 
 /// Makes the arena the program's allocator, so that the scheduling thread never

@@ -3,24 +3,24 @@
 use std::{
     collections::HashMap,
     os::fd::AsRawFd,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use baton_policy::{
     Backend, CpuSet, Decision, Driver, DriverStats, Event, EventKind, Mode, Policy, TaskKey,
+    key_before,
 };
 
 use crate::{
-    abi, convert,
+    abi,
+    classes::Classifier,
+    convert,
     realtime::{Bell, now_ns, page_faults},
     record::Recorder,
     relay::Channel,
     shared::Shared,
+    watch::Watch,
 };
 
 /// Events that one batch takes at most, so that decisions do not wait for a flood.
@@ -36,79 +36,10 @@ const NAP: Duration = Duration::from_micros(250);
 /// Longest sleep; only bounds how late the thread notices what no event tells.
 const SLEEP: Duration = Duration::from_millis(100);
 /// How often a policy that gives hints looks at what happened; twice as long after each
-/// look in vain, up to [`SLEEP`].
-const HINT_PERIOD: Duration = Duration::from_millis(20);
-/// How often one who waits for a pause looks.
-const PAUSE_LOOK: Duration = Duration::from_micros(200);
+/// look that led to no new hint, up to [`SLEEP`].
+const HINT_PERIOD: Duration = Duration::from_millis(40);
 const RETRY_ROOM: usize = 1024;
 const NARROW_ROOM: usize = 4096;
-
-/// What the scheduling thread shares with the thread that watches it.
-#[derive(Debug)]
-pub struct Watch {
-    /// Set to end the scheduling thread.
-    pub stop: AtomicBool,
-    /// Wakes the scheduling thread.
-    pub bell: Bell,
-    /// When the policy was last entered; 0 while it is not running.
-    pub entered_ns: AtomicU64,
-    /// Asks the scheduling thread to leave the relay alone.
-    pause: AtomicBool,
-    /// Set while it does.
-    paused: AtomicBool,
-    /// When the first batch was carried out; 0 before.
-    first_batch_ns: AtomicU64,
-}
-
-impl Watch {
-    /// Of a thread that is to run.
-    #[must_use]
-    pub fn new(bell: Bell) -> Self {
-        Self {
-            stop: AtomicBool::new(false),
-            bell,
-            entered_ns: AtomicU64::new(0),
-            pause: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
-            first_batch_ns: AtomicU64::new(0),
-        }
-    }
-
-    /// When the thread had carried out its first decisions, or seen that there are none;
-    /// waits for that, a second at most. None if it had not by then.
-    #[must_use]
-    pub fn await_first_batch(&self) -> Option<u64> {
-        let deadline = Instant::now() + Duration::from_secs(1);
-        while Instant::now() < deadline {
-            match self.first_batch_ns.load(Ordering::Acquire) {
-                0 => thread::sleep(PAUSE_LOOK),
-                first_ns => return Some(first_ns),
-            }
-        }
-        None
-    }
-
-    /// Has the scheduling thread leave the relay alone; whether it does within
-    /// `patience`.
-    pub fn pause(&self, patience: Duration) -> bool {
-        self.pause.store(true, Ordering::Release);
-        self.bell.ring();
-        let deadline = Instant::now() + patience;
-        while !self.paused.load(Ordering::Acquire) {
-            if Instant::now() > deadline {
-                return false;
-            }
-            thread::sleep(PAUSE_LOOK);
-        }
-        true
-    }
-
-    /// Lets it go on.
-    pub fn resume(&self) {
-        self.pause.store(false, Ordering::Release);
-        self.bell.ring();
-    }
-}
 
 /// What the scheduling thread tells at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -118,10 +49,15 @@ pub struct ProcessStats {
     pub driver: DriverStats,
     /// Decisions given up because their task was never found in custody.
     pub missed: u64,
+    /// Tasks that had to do without the class that their cgroup gives them.
+    pub unclassified: u64,
     /// Minor page faults after the start.
     pub faults_minor: u64,
     /// Major page faults after the start.
     pub faults_major: u64,
+    /// The error number with which the kernel refused a batch of decisions, which ended
+    /// the thread.
+    pub refused: Option<i32>,
 }
 
 /// The relay as a policy's backend: the plain loop.
@@ -321,6 +257,10 @@ pub struct Process<P: Policy> {
     watch: Arc<Watch>,
     recorder: Option<Recorder>,
     spins: bool,
+    classifier: Option<Classifier>,
+    /// Time of the latest event. The relay's clock is not this process's, and drifts from
+    /// it; a policy is told one time alone.
+    clock_ns: u64,
 }
 
 impl<P: Policy> Process<P> {
@@ -339,7 +279,15 @@ impl<P: Policy> Process<P> {
             watch,
             recorder,
             spins,
+            classifier: None,
+            clock_ns: 0,
         }
+    }
+
+    /// Gives every task its class from now on.
+    #[must_use]
+    pub fn with_classes(self, classifier: Option<Classifier>) -> Self {
+        Self { classifier, ..self }
     }
 
     /// Schedules until it is stopped or the relay is gone.
@@ -348,6 +296,7 @@ impl<P: Policy> Process<P> {
         let mut awake_since = now_ns();
         let mut period = HINT_PERIOD;
         let mut is_first = true;
+        let mut refused = None;
         let faults = page_faults();
         while !self.watch.stop.load(Ordering::Relaxed) && !self.backend.shared.exited() {
             if self.watch.pause.load(Ordering::Acquire) {
@@ -358,8 +307,12 @@ impl<P: Policy> Process<P> {
             }
             let now = now_ns();
             self.backend.shared.set_alive(now);
-            let worked = self.batch(now);
-            if self.backend.complete().is_err() {
+            let mut worked = self.batch(now);
+            if self.driver.options().mode == Mode::Hint {
+                worked = !self.backend.commands.is_empty();
+            }
+            refused = self.backend.complete().err();
+            if refused.is_some() {
                 break;
             }
             if is_first {
@@ -390,8 +343,10 @@ impl<P: Policy> Process<P> {
         ProcessStats {
             driver: *self.driver.stats(),
             missed: self.backend.missed,
+            unclassified: self.classifier.as_ref().map_or(0, Classifier::overflows),
             faults_minor: after.0 - faults.0,
             faults_major: after.1 - faults.1,
+            refused,
         }
     }
 
@@ -419,18 +374,22 @@ impl<P: Policy> Process<P> {
         let mut events = 0;
         self.watch.entered_ns.store(now, Ordering::Relaxed);
         while events < BATCH_EVENTS {
-            let Some(event) = self.backend.next_event() else {
+            let Some(mut event) = self.backend.next_event() else {
                 break;
             };
+            if let Some(classifier) = &mut self.classifier {
+                classifier.classify(&mut event);
+            }
             self.give(&event);
             events += 1;
         }
+        events += self.update_classes();
         if lost > 0 {
             self.resynchronise(lost);
             events += 1;
         }
         if events > 0 {
-            let end_ns = now_ns();
+            let end_ns = self.clock_ns;
             self.driver.batch_end(end_ns);
             if let Some(recorder) = &mut self.recorder {
                 recorder.batch(end_ns, self.driver.decisions());
@@ -443,7 +402,29 @@ impl<P: Policy> Process<P> {
         events > 0
     }
 
+    /// Tells the policy of classes that became known; how many.
+    fn update_classes(&mut self) -> usize {
+        let Some(mut classifier) = self.classifier.take() else {
+            return 0;
+        };
+        let mut updates = 0;
+        classifier.resolve(|task, info| {
+            let kind = EventKind::Update(info);
+            self.give(&Event {
+                time_ns: self.clock_ns,
+                task,
+                kind,
+            });
+            updates += 1;
+        });
+        self.classifier = Some(classifier);
+        updates
+    }
+
     fn give(&mut self, event: &Event) {
+        if key_before(self.clock_ns, event.time_ns) {
+            self.clock_ns = event.time_ns;
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.event(event);
         }
@@ -454,7 +435,7 @@ impl<P: Policy> Process<P> {
     /// up for CPUs that came or went. Everything else repairs itself: a task is
     /// announced again with its next event, and one whose enqueue was lost is not held.
     fn resynchronise(&mut self, count: u64) {
-        let time_ns = now_ns();
+        let time_ns = self.clock_ns;
         let task = TaskKey::default();
         self.give(&Event {
             time_ns,

@@ -4,7 +4,7 @@
 use std::{
     io,
     mem::zeroed,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -26,6 +26,11 @@ and was ended; the kernel's own scheduler is back\n";
 pub const EXIT_LOOPED: i32 = 70;
 
 static ARMED: AtomicU32 = AtomicU32::new(0);
+/// Milliseconds for which a loop's end waits for [`end_looped`].
+static GRACE_MS: AtomicU32 = AtomicU32::new(0);
+static LOOPED: AtomicBool = AtomicBool::new(false);
+/// Many times the period in which the watching thread looks.
+const GRACE: u32 = 2000;
 
 /// Makes the calling thread SCHED_FIFO.
 ///
@@ -39,6 +44,11 @@ pub fn enter_fifo() -> Result<(), Error> {
             "cannot make the scheduling thread SCHED_FIFO (needs root)",
         ))
     }
+}
+
+/// Makes the calling thread an ordinary one, if the system permits.
+pub fn leave_fifo() {
+    set_class(libc::SCHED_OTHER, 0);
 }
 
 /// The calling thread is SCHED_FIFO while this lives, if the system permits.
@@ -56,7 +66,7 @@ impl Urgent {
 
 impl Drop for Urgent {
     fn drop(&mut self) {
-        set_class(libc::SCHED_OTHER, 0);
+        leave_fifo();
     }
 }
 
@@ -111,11 +121,33 @@ pub fn limit_loops() -> Result<(), Error> {
 }
 
 extern "C" fn on_loop(_: libc::c_int) {
-    // SAFETY: both calls are async-signal-safe.
+    LOOPED.store(true, Ordering::Release);
+    let grace_ms = GRACE_MS.load(Ordering::Relaxed);
+    // SAFETY: all three calls are async-signal-safe. Asleep, the thread loops no more.
     unsafe {
         libc::write(2, LOOP_MESSAGE.as_ptr().cast(), LOOP_MESSAGE.len());
+        libc::poll(std::ptr::null_mut(), 0, grace_ms.cast_signed());
         libc::_exit(EXIT_LOOPED);
     }
+}
+
+/// Whether the end of a loop waits for the watching thread, two seconds at most: that
+/// thread is to look at [`looped`], put things in order and call [`end_looped`].
+pub fn set_loop_grace(wanted: bool) {
+    let grace_ms = if wanted { GRACE } else { 0 };
+    GRACE_MS.store(grace_ms, Ordering::Relaxed);
+}
+
+/// Whether the kernel found a loop; the process ends any moment.
+#[must_use]
+pub fn looped() -> bool {
+    LOOPED.load(Ordering::Acquire)
+}
+
+/// Ends the process as a loop's end does.
+pub fn end_looped() -> ! {
+    // SAFETY: ends the process without destructors that would wait for the thread.
+    unsafe { libc::_exit(EXIT_LOOPED) }
 }
 
 /// Runs `call` on the lowest CPU that the calling thread may use: the one that
@@ -172,7 +204,8 @@ pub fn page_faults() -> (u64, u64) {
     (usage.ru_minflt as u64, usage.ru_majflt as u64)
 }
 
-/// Nanoseconds of CLOCK_MONOTONIC, the clock of every event.
+/// Nanoseconds of CLOCK_MONOTONIC. Events are by the kernel's clock of scheduling, which
+/// drifts from it.
 #[must_use]
 pub fn now_ns() -> u64 {
     // SAFETY: the structure is filled by the call, which cannot fail.

@@ -8,7 +8,7 @@ use std::{
     sync::Mutex,
 };
 
-use libbpf_rs::{Link, Map, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel};
+use libbpf_rs::{Link, Map, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel, Program};
 
 use crate::{
     Error, abi,
@@ -25,12 +25,15 @@ static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay.bpf.o"));
 const RING_BYTES: u32 = 4 << 20;
 const RING_BYTES_MAX: u32 = 1 << 30;
 const PAGE_BYTES: u32 = 4096;
+const VERIFIER_LOG: &str = "BATON_VERIFIER_LOG";
+/// The verifier's log level that tells what each program took it.
+const LOG_STATS: u32 = 4;
 /// Lines of libbpf's and the verifier's log that an error shows.
 const LOG_LINES: usize = 12;
 
 static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-fn keep_log(_: PrintLevel, line: String) {
+pub(crate) fn keep_log(_: PrintLevel, line: String) {
     if let Ok(mut log) = LOG.lock() {
         log.extend(line.lines().map(str::to_string));
         let excess = log.len().saturating_sub(2000);
@@ -38,28 +41,42 @@ fn keep_log(_: PrintLevel, line: String) {
     }
 }
 
+/// The last lines that libbpf and the verifier wrote, each on a line of its own.
+pub(crate) fn log_tail() -> String {
+    let Ok(log) = LOG.lock() else {
+        return String::new();
+    };
+    let lines: Vec<_> = log.iter().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines
+        .len()
+        .saturating_sub(if verbose() { 2000 } else { LOG_LINES });
+    lines[from..]
+        .iter()
+        .map(|line| format!("\n  {line}"))
+        .collect()
+}
+
 fn load_error(step: &'static str, source: libbpf_rs::Error) -> Error {
-    let log = LOG.lock().map(|log| {
-        let lines: Vec<_> = log.iter().filter(|line| !line.trim().is_empty()).collect();
-        let from = lines
-            .len()
-            .saturating_sub(if verbose() { 2000 } else { LOG_LINES });
-        lines[from..]
-            .iter()
-            .map(|line| format!("\n  {line}"))
-            .collect()
-    });
     if let Some(function) = defective_function() {
         return Error::DefectiveBtf {
             release: kernel_release(),
             function,
         };
     }
-    Error::Load {
-        step,
-        source,
-        log: log.unwrap_or_default(),
+    let release = kernel_release();
+    let mut log = log_tail();
+    if is_too_old(&release) {
+        log += &format!("\n  this is Linux {release}, and Baton needs 6.16 or later");
     }
+    Error::Load { step, source, log }
+}
+
+/// Whether a release lies before the first that the relay was tried on: earlier ones
+/// lack kernel functions that it calls.
+fn is_too_old(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next()?.parse::<u32>().ok();
+    matches!((number(), number()), (Some(major), Some(minor)) if (major, minor) < (6, 16))
 }
 
 /// A function without which there is no custody, and which libbpf found described
@@ -78,9 +95,33 @@ fn defective_function() -> Option<&'static str> {
     })
 }
 
+/// What the verifier says of the programs that it took: its time, instructions and states.
+fn verification() -> String {
+    let told = |line: &&String| {
+        line.contains("BEGIN PROG LOAD LOG")
+            || line.contains("verification time")
+            || line.contains("processed ")
+    };
+    LOG.lock().map_or_else(
+        |_| String::new(),
+        |log| {
+            log.iter()
+                .filter(told)
+                .map(|line| format!("{line}\n"))
+                .collect()
+        },
+    )
+}
+
 /// Whether to show the verifier's whole log, for those who work on the relay.
 fn verbose() -> bool {
-    std::env::var_os("BATON_VERIFIER_LOG").is_some()
+    std::env::var_os(VERIFIER_LOG).is_some()
+}
+
+/// Whether to show what each program costs the verifier instead: at that level of its log, it does
+/// not tell why it refuses one.
+fn wants_costs() -> bool {
+    std::env::var_os(VERIFIER_LOG).is_some_and(|value| value == "costs")
 }
 
 /// The running kernel's release, such as `7.0.13+deb13-cloud-amd64`.
@@ -108,6 +149,7 @@ pub fn loaded_scheduler() -> Option<String> {
 pub struct Open {
     object: OpenObject,
     ring_bytes: u32,
+    partial: bool,
 }
 
 impl Open {
@@ -136,7 +178,15 @@ impl Open {
         Ok(Self {
             object,
             ring_bytes: RING_BYTES,
+            partial: false,
         })
+    }
+
+    /// Has the relay schedule those tasks alone whose scheduling policy is `SCHED_EXT`.
+    #[must_use]
+    pub fn partial(mut self, partial: bool) -> Self {
+        self.partial = partial;
+        self
     }
 
     /// Sets the room for events, rounded up to a power of two and whole pages;
@@ -153,10 +203,14 @@ impl Open {
     /// # Errors
     /// When the kernel refuses it; the message ends with the verifier's last words.
     pub fn load(mut self, config: &abi::Config, options: &abi::Options) -> Result<Loaded, Error> {
+        let config = abi::Config {
+            part: u32::from(self.partial),
+            ..*config
+        };
         for mut map in self.object.maps_mut() {
             let name = map.name().to_os_string();
             let value = match name.to_str() {
-                Some(".rodata.config") => abi::bytes_of(config),
+                Some(".rodata.config") => abi::bytes_of(&config),
                 Some(".data.options") => abi::bytes_of(options),
                 _ => &[],
             };
@@ -166,16 +220,38 @@ impl Open {
             } else if name == OsStr::new("events") {
                 map.set_max_entries(self.ring_bytes)
                     .map_err(|source| load_error("sizing its ring", source))?;
+            } else if name == operations(!self.partial) {
+                map.set_autocreate(false)
+                    .map_err(|source| load_error("choosing its tasks", source))?;
+            }
+        }
+        if wants_costs() {
+            for mut program in self.object.progs_mut() {
+                program.set_log_level(LOG_STATS);
             }
         }
         let object = self
             .object
             .load()
             .map_err(|source| load_error("loading it", source))?;
+        if wants_costs() {
+            eprint!("{}", verification());
+        }
+        let abilities = program(&object, "relay_abilities");
+        handles::find_abilities(abilities.as_fd())?;
         Ok(Loaded {
             object,
             ring_bytes: self.ring_bytes,
+            partial: self.partial,
         })
+    }
+}
+
+/// The map that holds the relay's operations.
+const fn operations(partial: bool) -> &'static str {
+    match partial {
+        true => "relay_part_ops",
+        false => "relay_ops",
     }
 }
 
@@ -184,6 +260,7 @@ impl Open {
 pub struct Loaded {
     object: Object,
     ring_bytes: u32,
+    partial: bool,
 }
 
 impl Loaded {
@@ -200,12 +277,8 @@ impl Loaded {
         let ring = Ring::map(events.as_fd(), self.ring_bytes as usize).map_err(mapping)?;
         let ring_fd = events.as_fd().try_clone_to_owned().map_err(mapping)?;
         let batch = Batch::map(self.map("batch_map").as_fd()).map_err(mapping)?;
-        let program = self
-            .object
-            .progs()
-            .find(|program| program.name() == "relay_decide");
-        let program = program.expect("the relay has the program");
-        let decide = program.as_fd().try_clone_to_owned().map_err(mapping)?;
+        let decide = program(&self.object, "relay_decide");
+        let decide = decide.as_fd().try_clone_to_owned().map_err(mapping)?;
         Ok(Channel {
             ring,
             ring_fd,
@@ -237,10 +310,13 @@ impl Loaded {
         let Self {
             mut object,
             ring_bytes,
+            partial,
         } = self;
         start_timer(&object)?;
         let link = {
-            let ops = object.maps_mut().find(|map| map.name() == "relay_ops");
+            let ops = object
+                .maps_mut()
+                .find(|map| map.name() == operations(partial));
             let mut ops = ops.expect("the relay has its operations");
             ops.attach_struct_ops()
                 .map_err(|source| load_error("attaching it", source))?
@@ -257,11 +333,12 @@ impl Loaded {
 }
 
 fn start_timer(object: &Object) -> Result<(), Error> {
-    let start = object
-        .progs()
-        .find(|program| program.name() == "relay_start");
-    let start = start.expect("the relay has the program");
-    handles::start_timer(start.as_fd())
+    handles::start_timer(program(object, "relay_start").as_fd())
+}
+
+fn program<'a>(object: &'a Object, name: &str) -> Program<'a> {
+    let program = object.progs().find(|program| program.name() == name);
+    program.expect("the relay has the program")
 }
 
 /// What the scheduling thread holds of a loaded relay.
@@ -307,6 +384,13 @@ impl Attached {
         self.handles.stats()
     }
 
+    /// The threads that the relay has scheduled; none if the kernel does not tell.
+    #[must_use]
+    pub fn scheduled(&self) -> Vec<u32> {
+        let tasks = self.handles.tasks().unwrap_or_default();
+        tasks.iter().map(|task| task.pid).collect()
+    }
+
     /// Detaches and tells the last counters, and the kernel's reason if it
     /// detached the relay before. If another process holds the relay too, it goes on.
     #[must_use]
@@ -325,4 +409,16 @@ impl Attached {
 pub(crate) fn is_root() -> bool {
     // SAFETY: a plain query.
     unsafe { libc::geteuid() == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_too_old;
+
+    #[test]
+    fn releases() {
+        assert!(is_too_old("6.12.9+deb13-amd64") && is_too_old("5.10.0"));
+        assert!(!is_too_old("6.16.0") && !is_too_old("7.0.13+deb13-cloud-amd64"));
+        assert!(!is_too_old("unknown"));
+    }
 }

@@ -69,6 +69,15 @@ impl Ring {
         unsafe { self.producer.as_ref() }.load(Ordering::SeqCst) == self.read
     }
 
+    /// How many bytes were published and not read, or are being written.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        // SAFETY: mapped as long as self lives.
+        unsafe { self.producer.as_ref() }
+            .load(Ordering::Acquire)
+            .saturating_sub(self.read)
+    }
+
     /// Goes on where another process that had the ring left off.
     pub fn reload(&mut self) {
         // SAFETY: mapped as long as self lives.

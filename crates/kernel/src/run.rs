@@ -2,32 +2,33 @@
 //! gives the machine back.
 
 use std::{
-    fmt,
+    io,
     path::PathBuf,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use baton_policy::{Machine, Mode, Policy, log};
+use baton_machine::{Cgroup, ClassFile};
+use baton_policy::{Classes, Machine, Mode, Policy, log};
 use rtrb::Producer;
-use serde::Serialize;
 
 use crate::{
-    Error,
-    arena::{self, ArenaUse},
+    Error, abi, arena,
+    classes::{self, Classifier},
     control::{self, Request, Served, Server, Successor},
     convert,
     exit::ExitReason,
     guard::{Guard, Sentry},
-    process::ProcessStats,
+    part::{self, Part},
     realtime::{self, Urgent},
     record::LogWriter,
     relay::{Attached, Open, kernel_release},
+    report::{Begun, RunReport, Takeover},
     scheduler::{Scheduler, Start},
     shared::Shared,
     signals::Signals,
     stats::Stats,
-    takeover::Running,
+    takeover::{Running, RunningRelay},
 };
 
 const WATCH_PERIOD: Duration = Duration::from_millis(100);
@@ -63,70 +64,35 @@ pub struct RunConfig {
     /// A CPU of the scheduling thread's own, on which it spins instead of sleeping: a
     /// decision comes sooner by a wakeup, and the CPU does little else.
     pub spin_cpu: Option<u32>,
+    /// The task classes, and who belongs to them.
+    pub classes: Option<ClassFile>,
+    /// The cgroup whose tasks alone are scheduled; without, all tasks are.
+    pub only: Option<Cgroup>,
 }
 
-/// What a run was.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunReport {
-    /// The policy's name.
-    pub policy: String,
-    /// The kernel's release.
-    pub kernel: String,
-    /// Why it ended.
-    pub exit: ExitReason,
-    /// How long it scheduled.
-    pub wall_s: f64,
-    /// The relay's counters.
-    pub stats: Stats,
-    /// The scheduling thread's counters.
-    pub process: ProcessStats,
-    /// How often the relay's timer was late by more than 200 ms and armed again.
-    pub timers_lost: u64,
-    /// From whom it took over, if it did.
-    pub takeover: Option<Takeover>,
-    /// The scheduling thread's memory.
-    pub arena: ArenaUse,
-}
-
-impl fmt::Display for RunReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} scheduled this machine for {:.1} s: {}",
-            self.policy, self.wall_s, self.exit
-        )?;
-        writeln!(f, "{}", self.stats)?;
-        write!(
-            f,
-            "  page faults of the scheduling thread: {} minor, {} major; timers lost: {}",
-            self.process.faults_minor, self.process.faults_major, self.timers_lost
-        )
+impl RunConfig {
+    /// The table of classes; empty without any.
+    pub(crate) fn class_table(&self) -> Classes {
+        let file = self.classes.as_ref();
+        file.map_or(Classes::NONE, |file| file.classes().clone())
     }
-}
-
-/// How another policy's process was taken over from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Takeover {
-    /// The policy that scheduled before.
-    pub from: String,
-    /// Time without a policy: from when the last one was told to pause to this one's first
-    /// decisions.
-    pub gap_ns: u64,
-    /// Tasks that waited for a decision then, and were told to this policy.
-    pub held: u64,
 }
 
 /// Schedules this machine by a policy until its time is over, SIGINT, SIGTERM or
 /// SIGHUP comes, another policy takes over, or the kernel takes the machine back.
-/// `on_attached` is called when the policy is in charge.
+/// `on_begun` is called when the policy is in charge.
 ///
 /// # Errors
 /// What this machine lacks, a parameter that the policy does not have, a panic of
 /// the policy.
 pub fn run<P: Policy>(
     config: &RunConfig,
-    on_attached: &mut dyn FnMut(Option<&Takeover>),
+    on_begun: &mut dyn FnMut(&Begun<'_>),
 ) -> Result<RunReport, Error> {
+    if config.takeover && config.only.is_some() {
+        return Err(Error::PartOfSwitch);
+    }
+    part::leave_ext();
     let open = match config.takeover {
         true => None,
         false => Some(Open::new()?),
@@ -139,7 +105,14 @@ pub fn run<P: Policy>(
     if let Some(cpu) = config.spin_cpu {
         check_spin_cpu(cpu, &machine)?;
     }
+    if let Some(classes) = &config.classes {
+        classes.check(&machine)?;
+    }
     let signals = Signals::take()?;
+    let file = config.classes.clone().map(Arc::new);
+    let classes = file.clone().map(classes::start).transpose()?;
+    // The thread that reads cgroups lives as long as the run.
+    let (classifier, _cgroups) = classes.unzip();
     let scheduler = Scheduler::spawn::<P>(config, &machine)?;
     let (writer, recorder) = match &config.log {
         Some(path) => {
@@ -153,12 +126,16 @@ pub fn run<P: Policy>(
     // policy before leaves the relay alone.
     let mut running = None;
     let charge = match open {
-        Some(open) => Charge::load(open, config, &machine, &scheduler, recorder),
-        None => Charge::take_over::<P>(&scheduler, recorder, &mut running),
+        Some(open) => Charge::load(open, config, &machine, &scheduler, recorder, classifier),
+        None => Charge::take_over::<P>(&scheduler, recorder, classifier, &mut running),
     };
     let charge = match charge {
         Ok(charge) => charge,
         Err(error) => {
+            // One that panicked touches the relay no more: nobody waits for its backtrace.
+            if scheduler.is_finished() {
+                running = None;
+            }
             let stopped = scheduler.stop();
             drop(running);
             let _ = writer.map(LogWriter::finish);
@@ -168,27 +145,48 @@ pub fn run<P: Policy>(
         }
     };
     drop(running);
-    on_attached(charge.takeover.as_ref());
-    let report = in_charge::<P>(config, scheduler, charge, &signals);
-    writer.map(LogWriter::finish).transpose()?;
-    report
+    on_begun(&Begun {
+        takeover: charge.takeover.as_ref(),
+        part: charge.part.as_ref().map(Part::report),
+    });
+    let report = in_charge::<P>(config, file, scheduler, charge, &signals);
+    // What became of the policy matters more than its log.
+    let log_problem = writer.and_then(|writer| writer.finish().err());
+    let log_problem = log_problem.map(|error| error.to_string());
+    if let (Err(_), Some(problem)) = (&report, &log_problem) {
+        eprintln!("warning: {problem}");
+    }
+    report.map(|report| RunReport {
+        log_problem,
+        ..report
+    })
 }
 
 /// From the moment that the policy schedules until it no longer does.
 fn in_charge<P: Policy>(
     config: &RunConfig,
+    classes: Option<Arc<ClassFile>>,
     scheduler: Scheduler,
     charge: Charge,
     signals: &Signals,
 ) -> Result<RunReport, Error> {
+    if scheduler.options.performance && charge.shared.abilities() & abi::CAN_PERF == 0 {
+        eprintln!(
+            "note: this kernel takes no CPU performance targets, those of {} are ignored",
+            P::NAME
+        );
+    }
     let began = Instant::now();
     let served = Arc::new(Served {
         attached: charge.attached,
+        shared: Arc::clone(&charge.shared),
         watch: Arc::clone(&scheduler.watch),
         policy: P::NAME,
         mode: config.mode.name(),
         options: convert::options(&scheduler.options),
         began,
+        classes,
+        part: Mutex::new(charge.part),
         successor: Mutex::new(None),
         handoff: Mutex::new(()),
     });
@@ -209,8 +207,21 @@ fn in_charge<P: Policy>(
     drop(server);
     let switched = matches!(exit, ExitReason::Switched { .. });
     let served = Arc::into_inner(served).expect("the server was the only other owner");
-    let (stats, ejected) = served.attached.detach(&charge.shared);
+    let Served { attached, part, .. } = served;
+    let part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let scheduled = part.as_ref().map_or(Vec::new(), |_| attached.scheduled());
+    let (stats, ejected) = attached.detach(&charge.shared);
+    let only = part.map(|mut part| {
+        part.give_back(&scheduled);
+        part.report().clone()
+    });
     let process = scheduler.stop()?;
+    if let (Some(errno), None) = (process.refused, &ejected) {
+        return Err(Error::System {
+            what: "the relay does not take the policy's decisions; the kernel's own scheduler is back",
+            source: io::Error::from_raw_os_error(errno),
+        });
+    }
     Ok(RunReport {
         policy: P::NAME.to_string(),
         kernel: kernel_release(),
@@ -220,7 +231,9 @@ fn in_charge<P: Policy>(
         process,
         timers_lost,
         takeover: charge.takeover,
+        only,
         arena: arena::usage(),
+        log_problem: None,
     })
 }
 
@@ -231,6 +244,7 @@ struct Charge {
     /// What was counted before.
     before: Stats,
     takeover: Option<Takeover>,
+    part: Option<Part>,
 }
 
 impl Charge {
@@ -241,21 +255,27 @@ impl Charge {
         machine: &Machine,
         scheduler: &Scheduler,
         recorder: Option<Producer<u8>>,
+        classifier: Option<Classifier>,
     ) -> Result<Self, Error> {
         let relay_config = convert::config(machine).map_err(Error::Machine)?;
         let open = config.ring_bytes.into_iter().fold(open, Open::ring_bytes);
+        let open = open.partial(config.only.is_some());
         let loaded = open.load(&relay_config, &convert::options(&scheduler.options))?;
         let shared = Arc::new(loaded.shared()?);
         scheduler.begin(Start {
             channel: loaded.channel()?,
             shared: Arc::clone(&shared),
             recorder,
+            classifier,
         })?;
+        let attached = loaded.attach()?;
+        let part = config.only.clone().map(Part::take).transpose()?;
         Ok(Self {
-            attached: loaded.attach()?,
+            attached,
             shared,
             before: Stats::default(),
             takeover: None,
+            part,
         })
     }
 
@@ -263,9 +283,15 @@ impl Charge {
     fn take_over<P: Policy>(
         scheduler: &Scheduler,
         recorder: Option<Producer<u8>>,
+        classifier: Option<Classifier>,
         connection: &mut Option<Running>,
     ) -> Result<Self, Error> {
-        let (running, handles, from) = Running::with_relay()?;
+        let (running, relay) = Running::with_relay()?;
+        let RunningRelay {
+            handles,
+            policy: from,
+            only,
+        } = relay;
         let running = connection.insert(running);
         let shared = Arc::new(handles.shared()?);
         let mut channel = handles.channel()?;
@@ -281,10 +307,11 @@ impl Charge {
             channel,
             shared: Arc::clone(&shared),
             recorder,
+            classifier,
         })?;
         let decided_ns = scheduler.watch.await_first_batch();
         let decided_ns = decided_ns.ok_or(Error::DidNotBegin)?;
-        running.ask(&Request::Taken {
+        let answer = running.ask(&Request::Taken {
             policy: P::NAME.to_owned(),
             pid: std::process::id(),
         })?;
@@ -297,6 +324,7 @@ impl Charge {
                 gap_ns: decided_ns.saturating_sub(paused_ns),
                 held,
             }),
+            part: only.map(|cgroup| Part::adopt(cgroup, &answer["former"])),
         })
     }
 }
@@ -319,6 +347,7 @@ fn header<P: Policy>(config: &RunConfig, machine: &Machine, scheduler: &Schedule
         params: config.params.clone(),
         seed: config.seed,
         machine: machine.clone(),
+        classes: config.class_table(),
         options: scheduler.options,
         kernel: kernel_release(),
         baton: env!("CARGO_PKG_VERSION").to_string(),
@@ -334,7 +363,8 @@ fn watch(
     signals: &Signals,
 ) -> (ExitReason, u64) {
     let deadline = config.duration.map(|duration| Instant::now() + duration);
-    let (mut stuck_since, mut stuck_periods, mut timers_lost) = (0, 0, 0);
+    let mut timers_lost = 0;
+    let mut stuck = Stuck::default();
     let mut sentry = config
         .guard
         .clone()
@@ -351,6 +381,13 @@ fn watch(
         }
         if let Some(Successor { policy, pid }) = served.successor() {
             return (ExitReason::Switched { policy, pid }, timers_lost);
+        }
+        if let Some(part) = &mut *served.part() {
+            part.tend(|| served.attached.scheduled());
+        }
+        if realtime::looped() {
+            served.end_part();
+            realtime::end_looped();
         }
         if shared.exited() || scheduler.is_finished() {
             let exit = ExitReason::Detached {
@@ -375,18 +412,29 @@ fn watch(
                 timers_lost,
             );
         }
-        // Counted in periods of this thread, which stop while the process is
-        // stopped, not in time, which does not.
-        let entered = scheduler.watch.entered_ns.load(Ordering::Relaxed);
-        stuck_periods = if entered != 0 && entered == stuck_since {
-            stuck_periods + 1
-        } else {
-            0
-        };
-        stuck_since = entered;
-        if stuck_periods >= STUCK_PERIODS {
+        if stuck.look(scheduler.watch.entered_ns.load(Ordering::Relaxed)) {
+            served.end_part();
             end_stuck();
         }
+    }
+}
+
+/// Whether the policy stays in a call. Counted in periods of the watching thread, which
+/// stop while the process is stopped, not in time, which does not.
+#[derive(Debug, Default)]
+struct Stuck {
+    since_ns: u64,
+    periods: u32,
+}
+
+impl Stuck {
+    /// Takes when the policy was last entered, 0 while it is not running; whether it has
+    /// been there for [`STUCK_PERIODS`].
+    fn look(&mut self, entered_ns: u64) -> bool {
+        let same = entered_ns != 0 && entered_ns == self.since_ns;
+        self.periods = if same { self.periods + 1 } else { 0 };
+        self.since_ns = entered_ns;
+        self.periods >= STUCK_PERIODS
     }
 }
 

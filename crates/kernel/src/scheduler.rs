@@ -15,11 +15,14 @@ use rtrb::Producer;
 
 use crate::{
     Error, RunConfig, arena,
-    process::{Process, ProcessStats, RelayBackend, Watch},
+    classes::Classifier,
+    panics,
+    process::{Process, ProcessStats, RelayBackend},
     realtime::{self, Bell},
     record::Recorder,
     relay::Channel,
     shared::Shared,
+    watch::Watch,
 };
 
 const STACK_BYTES: usize = 1 << 20;
@@ -29,6 +32,7 @@ pub(crate) struct Start {
     pub(crate) channel: Channel,
     pub(crate) shared: Arc<Shared>,
     pub(crate) recorder: Option<Producer<u8>>,
+    pub(crate) classifier: Option<Classifier>,
 }
 
 /// The scheduling thread, made but not scheduling.
@@ -87,9 +91,9 @@ impl Scheduler {
         self.start.send(start).map_err(|_| gone())
     }
 
-    /// Whether the thread has ended.
+    /// Whether the thread has ended, or will: it panicked.
     pub(crate) fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+        self.watch.panicked.load(Ordering::Acquire) || self.thread.is_finished()
     }
 
     /// Ends the thread.
@@ -107,12 +111,16 @@ impl Scheduler {
 
 /// The thread's life.
 fn schedule<P: Policy>(config: &RunConfig, machine: &Machine, ends: Ends) -> ProcessStats {
-    let setup = Setup::with_params(machine, config.seed, &config.params).with_mode(config.mode);
+    let classes = config.class_table();
+    let setup = Setup::with_params(machine, config.seed, &config.params)
+        .with_mode(config.mode)
+        .with_classes(&classes);
     let Ok(_arena) = enter_arena(&ends.options) else {
         return ProcessStats::default();
     };
     let driver = Driver::<P>::new(&setup).map_err(|error| Error::Setup(error.clone()));
-    let prepared = driver.and_then(|driver| prepare(config).map(|()| driver));
+    let watch = Arc::clone(&ends.watch);
+    let prepared = driver.and_then(|driver| prepare(config, watch).map(|()| driver));
     let driver = match prepared {
         Ok(driver) => driver,
         Err(error) => {
@@ -127,14 +135,17 @@ fn schedule<P: Policy>(config: &RunConfig, machine: &Machine, ends: Ends) -> Pro
     let recorder = start.recorder.map(Recorder::new);
     let backend = RelayBackend::new(start.channel, start.shared, machine.online());
     let spins = config.spin_cpu.is_some();
-    Process::new(driver, backend, ends.watch, recorder, spins).run()
+    Process::new(driver, backend, ends.watch, recorder, spins)
+        .with_classes(start.classifier)
+        .run()
 }
 
 /// Makes the thread a real-time one before there is a relay: it could wait for its turn
 /// under the very policy that it takes over from.
-fn prepare(config: &RunConfig) -> Result<(), Error> {
+fn prepare(config: &RunConfig, watch: Arc<Watch>) -> Result<(), Error> {
     realtime::lock_memory()?;
     config.spin_cpu.map_or(Ok(()), realtime::bind_to)?;
+    panics::tell_at_leisure(watch);
     realtime::limit_loops()?;
     realtime::enter_fifo()
 }

@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::{
+    collections::BTreeMap,
     io,
     mem::size_of,
     os::fd::BorrowedFd,
     ptr::NonNull,
-    sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence},
+    sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering, fence},
 };
 
 use crate::{abi, ring};
@@ -100,6 +101,25 @@ impl Shared {
             .load(Ordering::Relaxed)
     }
 
+    /// What this kernel can do, by the constants `CAN_` of [`abi`].
+    pub fn abilities(&self) -> u32 {
+        // SAFETY: a field of the mapping.
+        self.u32_at(|shared| unsafe { &raw mut (*shared).abilities })
+            .load(Ordering::Relaxed)
+    }
+
+    /// The performance targets of CPUs as the kernel has them, where one was ever set.
+    pub fn performance(&self) -> BTreeMap<u32, u16> {
+        let target = |cpu: u32| {
+            // SAFETY: a field of the mapping, within bounds.
+            let target =
+                unsafe { AtomicU16::from_ptr(&raw mut (*self.0.at.as_ptr()).perf[cpu as usize]) };
+            let value = target.load(Ordering::Relaxed).checked_sub(1)?;
+            Some((cpu, value))
+        };
+        (0..abi::MAX_CPUS as u32).filter_map(target).collect()
+    }
+
     /// CPUs that look idle.
     pub fn idle(&self) -> [u64; abi::MASK_WORDS] {
         std::array::from_fn(|word| {
@@ -171,6 +191,13 @@ impl Batch {
     /// When the kernel refuses the mapping.
     pub fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Mapped::new(fd).map(Self)
+    }
+
+    /// Puts the commands there that the next call is to carry out.
+    pub fn put(&mut self, commands: &[abi::Command]) {
+        self.commands()[..commands.len()].copy_from_slice(commands);
+        // SAFETY: as in `commands`.
+        unsafe { (*self.0.at.as_ptr()).count = commands.len() as u32 };
     }
 
     /// The commands.

@@ -1,7 +1,16 @@
 //! SIGINT, SIGTERM and SIGHUP as something to wait for.
 #![allow(unsafe_code)]
 
-use std::{mem::zeroed, time::Duration};
+use std::{
+    io,
+    mem::zeroed,
+    os::{
+        fd::{AsRawFd as _, BorrowedFd},
+        unix::process::CommandExt as _,
+    },
+    process::Command,
+    time::Duration,
+};
 
 use crate::Error;
 
@@ -36,17 +45,43 @@ impl Signals {
         }
     }
 
+    /// Gives a command that will be started the signals as they were: it would hold them back, too.
+    pub fn leave_to(&self, command: &mut Command) {
+        let before = self.before;
+        let restore = move || {
+            // SAFETY: a set that was filled; the call is one that may be made between fork and exec.
+            let result =
+                unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+            match result {
+                0 => Ok(()),
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
+        };
+        // SAFETY: the closure makes this one call and allocates nothing.
+        unsafe { command.pre_exec(restore) };
+    }
+
     /// Waits for a signal, at most `timeout`; whether one came.
     #[must_use]
     pub fn wait(&self, timeout: Duration) -> bool {
-        let mut entry = libc::pollfd {
-            fd: self.fd,
+        self.wait_or(timeout, None)
+    }
+
+    /// As [`wait`](Self::wait), and no longer than until `other` can be read.
+    #[must_use]
+    pub fn wait_or(&self, timeout: Duration, other: Option<BorrowedFd<'_>>) -> bool {
+        let entry = |fd| libc::pollfd {
+            fd,
             events: libc::POLLIN,
             revents: 0,
         };
-        // SAFETY: one live entry.
-        let ready = unsafe { libc::poll(&mut entry, 1, timeout.as_millis() as libc::c_int) };
-        if ready <= 0 {
+        // Of a negative descriptor nothing is looked at.
+        let other = other.map_or(-1, |other| other.as_raw_fd());
+        let mut entries = [entry(self.fd), entry(other)];
+        // SAFETY: two live entries.
+        let ready =
+            unsafe { libc::poll(entries.as_mut_ptr(), 2, timeout.as_millis() as libc::c_int) };
+        if ready <= 0 || entries[0].revents == 0 {
             return false;
         }
         // SAFETY: a buffer of the size that signalfd writes.

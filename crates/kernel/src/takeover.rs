@@ -6,10 +6,12 @@ use std::{
         fd::{AsRawFd, FromRawFd, OwnedFd},
         unix::net::UnixStream,
     },
+    path::PathBuf,
     thread,
     time::Duration,
 };
 
+use baton_machine::Cgroup;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use serde_json::Value;
 
@@ -23,6 +25,15 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT_TRIES: u32 = 10;
 const CONNECT_PAUSE: Duration = Duration::from_millis(200);
 const ANSWER_MAX: usize = 64 << 20;
+
+/// A relay that schedules.
+pub(crate) struct RunningRelay {
+    pub(crate) handles: Handles,
+    /// The policy that it serves.
+    pub(crate) policy: String,
+    /// The cgroup whose tasks alone it has; without, it has all.
+    pub(crate) only: Option<Cgroup>,
+}
 
 /// A connection to the process that schedules.
 #[derive(Debug)]
@@ -72,14 +83,13 @@ impl Running {
         self.stream.write_all(&line).map_err(broken)
     }
 
-    /// Connects and gets the relay, and the name of the policy that runs. Another process
-    /// may be taking it over at the same time: then this one asks the new owner.
-    pub(crate) fn with_relay() -> Result<(Self, Handles, String), Error> {
+    /// Connects and gets the relay. Another process may be taking it over at the same time: then this one asks the new owner.
+    pub(crate) fn with_relay() -> Result<(Self, RunningRelay), Error> {
         let mut tries = 1;
         loop {
             let gotten = Self::connect().and_then(|mut running| {
-                let (handles, policy) = running.take_relay()?;
-                Ok((running, handles, policy))
+                let relay = running.take_relay()?;
+                Ok((running, relay))
             });
             match gotten {
                 Err(Error::Control(_)) if tries < CONNECT_TRIES => {
@@ -91,8 +101,7 @@ impl Running {
         }
     }
 
-    /// Gets the relay, and the name of the policy that runs.
-    fn take_relay(&mut self) -> Result<(Handles, String), Error> {
+    fn take_relay(&mut self) -> Result<RunningRelay, Error> {
         self.send(&Request::Handoff { abi: abi::VERSION })?;
         let mut buffer = [0; 4096];
         let mut room = nix::cmsg_space!([i32; COUNT]);
@@ -121,8 +130,15 @@ impl Running {
             .as_u64()
             .and_then(|bytes| u32::try_from(bytes).ok())
             .ok_or_else(|| Error::Control("the answer has no ring_bytes".into()))?;
-        let policy = answer["policy"].as_str().unwrap_or_default().to_owned();
-        Ok((Handles::from_fds(fds, ring_bytes), policy))
+        let only = answer["only"].as_str().map(|directory| Cgroup {
+            path: answer["only_path"].as_str().unwrap_or(directory).to_owned(),
+            directory: PathBuf::from(directory),
+        });
+        Ok(RunningRelay {
+            handles: Handles::from_fds(fds, ring_bytes),
+            policy: answer["policy"].as_str().unwrap_or_default().to_owned(),
+            only,
+        })
     }
 }
 

@@ -38,6 +38,10 @@ pub struct TaskReport {
     pub cpu: u32,
     /// 1 to 10,000; 100 by default.
     pub weight: u32,
+    /// The kernel's number of its cgroup; 0 where it has none.
+    pub cgroup: u64,
+    /// The name of its class, where there are classes and it has one.
+    pub class: Option<String>,
     /// What it does.
     pub state: TaskState,
     /// Since when, in nanoseconds.
@@ -62,6 +66,19 @@ pub struct TaskReport {
 
 /// Has the relay's iterator `program` write all its tasks.
 pub(crate) fn read(program: BorrowedFd<'_>) -> io::Result<Vec<TaskReport>> {
+    let mut bytes = Vec::new();
+    iterate(program)?.read_to_end(&mut bytes)?;
+    let records = bytes.chunks_exact(size_of::<abi::Task>());
+    Ok(records
+        .map(|record| {
+            // SAFETY: long enough, and every bit pattern is a Task.
+            report(&unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) })
+        })
+        .collect())
+}
+
+/// What an iterator writes, as a file to read.
+pub(crate) fn iterate(program: BorrowedFd<'_>) -> io::Result<File> {
     // SAFETY: plain system calls; each descriptor that they return is new.
     let link = unsafe {
         let link = libbpf_sys::bpf_link_create(
@@ -74,15 +91,7 @@ pub(crate) fn read(program: BorrowedFd<'_>) -> io::Result<Vec<TaskReport>> {
     };
     // SAFETY: as above.
     let iterator = unsafe { owned(libbpf_sys::bpf_iter_create(link.as_raw_fd()))? };
-    let mut bytes = Vec::new();
-    File::from(iterator).read_to_end(&mut bytes)?;
-    let records = bytes.chunks_exact(size_of::<abi::Task>());
-    Ok(records
-        .map(|record| {
-            // SAFETY: long enough, and every bit pattern is a Task.
-            report(&unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) })
-        })
-        .collect())
+    Ok(File::from(iterator))
 }
 
 /// # Safety
@@ -107,6 +116,8 @@ fn report(raw: &abi::Task) -> TaskReport {
         name: TaskName(raw.name).to_string(),
         cpu: raw.cpu,
         weight: raw.weight,
+        cgroup: raw.cgroup,
+        class: None,
         state,
         for_ns: raw.for_ns,
         queue: (state == TaskState::Waiting).then(|| queue_name(raw.dsq)),

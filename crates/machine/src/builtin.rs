@@ -4,6 +4,10 @@
 pub(crate) const FILES: &[(&str, &str)] = &[
     ("2-cpu", include_str!("../../../machines/2-cpu.toml")),
     (
+        "2-cpu-emulated",
+        include_str!("../../../machines/2-cpu-emulated.toml"),
+    ),
+    (
         "4-cpu-smt",
         include_str!("../../../machines/4-cpu-smt.toml"),
     ),
@@ -11,6 +15,19 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         "8-cpu-2-socket-numa",
         include_str!("../../../machines/8-cpu-2-socket-numa.toml"),
     ),
+    (
+        "laptop-hybrid",
+        include_str!("../../../machines/laptop-hybrid.toml"),
+    ),
+    (
+        "2-socket-48-core",
+        include_str!("../../../machines/2-socket-48-core.toml"),
+    ),
+    (
+        "8-node-numa",
+        include_str!("../../../machines/8-node-numa.toml"),
+    ),
+    ("1024-cpu", include_str!("../../../machines/1024-cpu.toml")),
 ];
 
 /// Names that [`MachineFile::find`](crate::MachineFile::find) knows without a file.
@@ -48,6 +65,8 @@ mod tests {
             })
             .collect();
         names.sort();
-        assert_eq!(names, super::builtin_names());
+        let mut known = super::builtin_names();
+        known.sort_unstable();
+        assert_eq!(names, known);
     }
 }

@@ -47,3 +47,65 @@ pub enum Error {
         known: Vec<&'static str>,
     },
 }
+
+/// Why a file of task classes cannot be used. Each message is one sentence with its remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClassError {
+    /// A file that could not be opened.
+    #[error("cannot read the file of task classes {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file with a mistake in it, or one that does not fit the machine.
+    #[error("{file}:{line}: {problem}")]
+    Malformed {
+        /// The file as it was named.
+        file: String,
+        /// The line of the mistake, from 1.
+        line: usize,
+        /// What is wrong and what to write instead.
+        problem: String,
+    },
+}
+
+/// Why a cgroup cannot be found. Each message is one sentence with its remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CgroupError {
+    /// There is no hierarchy to look in.
+    #[error(
+        "no cgroup v2 is mounted, so there are no cgroups to name: mount it with `mount -t cgroup2 \
+         none /sys/fs/cgroup`"
+    )]
+    NotMounted,
+    /// The name of the root, or of nothing.
+    #[error(
+        "`{0}` is the whole hierarchy: name a cgroup below it, or leave the option out to schedule \
+         every task"
+    )]
+    Whole(String),
+    /// No such directory, or one that is no cgroup.
+    #[error(
+        "no cgroup `{name}`: {} does not exist; make it with mkdir, or name one that `systemd-cgls` \
+         shows",
+        directory.display()
+    )]
+    Missing {
+        /// The name that was given.
+        name: String,
+        /// Where it would be.
+        directory: PathBuf,
+    },
+    /// A cgroup whose list of tasks cannot be read.
+    #[error("cannot read the tasks of the cgroup {}: {source}; run as root", directory.display())]
+    Unreadable {
+        /// Its directory.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}

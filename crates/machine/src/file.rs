@@ -9,7 +9,11 @@ use baton_policy::{CAPACITY_SCALE, Cpu, CpuSet, MAX_CPUS, Machine};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{Error, builtin};
+use crate::{
+    Costs, Error, builtin,
+    costs::RawCosts,
+    mistake::{self, Mistake},
+};
 
 /// Distance of a node to itself, by the ACPI specification.
 const LOCAL_DISTANCE: u32 = 10;
@@ -17,6 +21,8 @@ const LOCAL_DISTANCE: u32 = 10;
 const REMOTE_DISTANCE: u32 = 20;
 /// ACPI holds a distance in a byte and reserves 255 for "unreachable".
 const MAX_DISTANCE: u32 = 254;
+/// CPUs of a VM: those that interrupts reach without an IOMMU's help, as the guest's kernel would need.
+const VM_CPUS: u32 = 255;
 /// Nodes that a described machine can have.
 const MAX_NODES: u32 = 64;
 /// Sizes of memory that make sense: below, no kernel boots; above, no host has it.
@@ -24,8 +30,8 @@ const MEMORY_MIB: Range<u32> = 256..(1 << 24);
 /// Memory of a machine whose file says nothing about it.
 const DEFAULT_MEMORY_MIB: u32 = 2048;
 
-/// A described machine. Every core has the same number of threads, every cache the same number of
-/// cores, every socket the same number of caches.
+/// A described machine. Every cache has the same number of cores, every socket the same number of
+/// caches, and every core the same number of threads but for those of a class that says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineFile {
     /// What people call it; the file's name without `.toml`, by habit.
@@ -47,6 +53,8 @@ pub struct MachineFile {
     /// Classes of cores with different speeds; cores in no class have full capacity. The simulator
     /// obeys them; a VM cannot, and runs all cores alike.
     pub core_classes: Vec<CoreClass>,
+    /// What things cost; for the simulator.
+    pub costs: Costs,
 }
 
 /// The NUMA nodes of a described machine.
@@ -67,6 +75,8 @@ pub struct CoreClass {
     pub cores: CpuSet,
     /// Speed of a CPU of this class, 1 to [`CAPACITY_SCALE`].
     pub capacity: u32,
+    /// Hardware threads of a core of this class, at most the machine's own number.
+    pub threads: u32,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +93,7 @@ struct Raw {
     numa: Option<RawNuma>,
     #[serde(default)]
     core_classes: Vec<RawClass>,
+    costs: Option<RawCosts>,
 }
 
 #[derive(Deserialize)]
@@ -98,10 +109,8 @@ struct RawClass {
     name: String,
     cores: Spanned<String>,
     capacity: Spanned<u32>,
+    threads: Option<Spanned<u32>>,
 }
-
-/// A mistake: where in the text, and the sentence about it.
-type Mistake = (Range<usize>, String);
 
 impl MachineFile {
     /// Reads the machine file at `path`.
@@ -143,23 +152,34 @@ impl MachineFile {
     /// # Errors
     /// The text has a mistake; the error names its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
-        let raw: Raw = toml::from_str(text).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            // Some of toml's messages go over several lines; the sentence is one.
-            malformed(
-                file,
-                text,
-                (span, error.message().trim_end().replace('\n', ", ")),
-            )
-        })?;
-        raw.check()
-            .map_err(|mistake| malformed(file, text, mistake))
+        mistake::read::<Raw>(text)
+            .and_then(Raw::check)
+            .map_err(|(span, problem)| Error::Malformed {
+                file: file.into(),
+                line: mistake::line(text, &span),
+                problem,
+            })
     }
 
     /// Number of CPUs.
     #[must_use]
     pub fn cpu_count(&self) -> u32 {
-        self.core_count() * self.threads_per_core
+        let fewer = self.core_classes.iter().map(|class| {
+            let missing = self.threads_per_core - class.threads;
+            class.cores.len() as u32 * missing
+        });
+        self.core_count() * self.threads_per_core - fewer.sum::<u32>()
+    }
+
+    /// Why no VM can be this machine, if none can.
+    #[must_use]
+    pub fn vm_obstacle(&self) -> Option<String> {
+        let uneven = |class: &CoreClass| class.threads != self.threads_per_core;
+        if self.core_classes.iter().any(uneven) {
+            return Some("its cores have different numbers of threads".to_owned());
+        }
+        let cpus = self.cpu_count();
+        (cpus > VM_CPUS).then(|| format!("it has {cpus} CPUs, and a VM {VM_CPUS} at most"))
     }
 
     /// Number of physical cores.
@@ -177,33 +197,32 @@ impl MachineFile {
     /// CPUs of the node `node`.
     #[must_use]
     pub fn node_cpus(&self, node: u32) -> CpuSet {
-        let per_node = self.cpu_count() / self.numa.nodes;
-        (node * per_node..(node + 1) * per_node).collect()
+        let cpus = self.machine().cpus;
+        let of_node = cpus.iter().filter(|cpu| cpu.node == node);
+        of_node.map(|cpu| cpu.id).collect()
     }
 
     /// The machine as a policy sees it, all CPUs online.
     #[must_use]
     pub fn machine(&self) -> Machine {
         let llcs_per_node = self.llc_count() / self.numa.nodes;
-        let cpus = (0..self.cpu_count())
-            .map(|id| {
-                let core = id / self.threads_per_core;
-                let llc = core / self.cores_per_llc;
-                let class = self
-                    .core_classes
-                    .iter()
-                    .find(|class| class.cores.contains(core));
-                Cpu {
-                    id,
+        let mut cpus = Vec::with_capacity(self.cpu_count() as usize);
+        for core in 0..self.core_count() {
+            let mut classes = self.core_classes.iter();
+            let class = classes.find(|class| class.cores.contains(core));
+            let llc = core / self.cores_per_llc;
+            for _ in 0..class.map_or(self.threads_per_core, |class| class.threads) {
+                cpus.push(Cpu {
+                    id: cpus.len() as u32,
                     core,
                     llc,
                     node: llc / llcs_per_node,
                     package: llc / self.llcs_per_socket,
                     capacity: class.map_or(CAPACITY_SCALE, |class| class.capacity),
                     online: true,
-                }
-            })
-            .collect();
+                });
+            }
+        }
         Machine {
             name: self.name.clone(),
             cpus,
@@ -241,6 +260,7 @@ impl Raw {
                 distances: vec![vec![LOCAL_DISTANCE]],
             },
             core_classes: Vec::new(),
+            costs: Costs::default(),
         };
         let cpus = [
             file.sockets,
@@ -273,7 +293,8 @@ impl Raw {
         if let Some(numa) = self.numa {
             file.numa = numa.check(file.llc_count())?;
         }
-        file.core_classes = check_classes(self.core_classes, file.core_count())?;
+        file.core_classes = check_classes(self.core_classes, &file)?;
+        file.costs = self.costs.map_or(Ok(Costs::default()), RawCosts::check)?;
         Ok(file)
     }
 }
@@ -333,7 +354,8 @@ impl RawNuma {
     }
 }
 
-fn check_classes(classes: Vec<RawClass>, cores: u32) -> Result<Vec<CoreClass>, Mistake> {
+fn check_classes(classes: Vec<RawClass>, file: &MachineFile) -> Result<Vec<CoreClass>, Mistake> {
+    let (cores, most) = (file.core_count(), file.threads_per_core);
     let mut taken = BTreeSet::new();
     let mut checked = Vec::new();
     for class in classes {
@@ -361,137 +383,24 @@ fn check_classes(classes: Vec<RawClass>, cores: u32) -> Result<Vec<CoreClass>, M
             let problem = format!("capacity = {capacity} is outside 1 to {CAPACITY_SCALE}");
             return Err((class.capacity.span(), problem));
         }
+        let threads = class
+            .threads
+            .as_ref()
+            .map_or(most, |threads| *threads.as_ref());
+        if let Some(given) = class.threads.filter(|_| !(1..=most).contains(&threads)) {
+            let problem = format!("threads = {threads} is outside 1 to threads_per_core, {most}");
+            return Err((given.span(), problem));
+        }
         checked.push(CoreClass {
             name: class.name,
             cores: set,
             capacity,
+            threads,
         });
     }
     Ok(checked)
 }
 
-fn malformed(file: &str, text: &str, (span, problem): Mistake) -> Error {
-    let before = text.get(..span.start.min(text.len())).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    Error::Malformed {
-        file: file.into(),
-        line,
-        problem,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = "name = \"m\"\nsockets = 2\nllcs_per_socket = 2\ncores_per_llc = 3\n\
-                        threads_per_core = 2\n";
-
-    fn parse(text: &str) -> Result<MachineFile, String> {
-        MachineFile::parse("m.toml", text).map_err(|error| error.to_string())
-    }
-
-    #[track_caller]
-    fn check_error(text: &str, expected: &str) {
-        assert_eq!(parse(text).unwrap_err(), expected);
-    }
-
-    #[test]
-    fn groups_follow_the_numbering() {
-        let file = parse(&format!("{GOOD}[numa]\nnodes = 2\n")).unwrap();
-        let machine = file.machine();
-        assert_eq!(machine.cpus.len(), 24);
-        let last = machine.cpus[23];
-        assert_eq!(
-            (last.core, last.llc, last.node, last.package),
-            (11, 3, 1, 1)
-        );
-        assert_eq!(machine.siblings(5).to_string(), "4-5");
-        assert_eq!(machine.llc_cpus(1).to_string(), "6-11");
-        assert_eq!(file.node_cpus(1).to_string(), "12-23");
-        assert_eq!(machine.node_distance, [[10, 20], [20, 10]]);
-        assert_eq!(file.memory_mib, 2048);
-    }
-
-    #[test]
-    fn classes_make_a_hybrid() {
-        let text = format!(
-            "{GOOD}core_classes = [{{ name = \"E\", cores = \"6-11\", capacity = 512 }}]\n"
-        );
-        let machine = parse(&text).unwrap().machine();
-        assert_eq!(
-            (machine.cpus[11].capacity, machine.cpus[12].capacity),
-            (1024, 512)
-        );
-        assert!(machine.is_hybrid());
-    }
-
-    #[test]
-    fn mistakes_name_line_and_remedy() {
-        check_error(
-            &GOOD.replace("sockets = 2\n", "sockets = 0\n"),
-            "m.toml:2: sockets = 0 is outside 1 to 1024",
-        );
-        check_error(
-            &GOOD.replace("cores_per_llc = 3", "cores_per_llc = 300"),
-            "m.toml:2: sockets x llcs_per_socket x cores_per_llc x threads_per_core is 2400 CPUs, \
-             more than 1024: make one of them smaller",
-        );
-        check_error(
-            &format!("{GOOD}[numa]\nnodes = 3\n"),
-            "m.toml:7: numa.nodes = 3 must be 1 to 64 and divide the 4 last-level caches, as a \
-             node holds whole caches",
-        );
-        check_error(
-            &format!("{GOOD}[numa]\nnodes = 2\ndistances = [[10, 20]]\n"),
-            "m.toml:8: numa.distances must have 2 rows of 2 numbers",
-        );
-        check_error(
-            &format!("{GOOD}[numa]\nnodes = 2\ndistances = [[10, 20], [10, 10]]\n"),
-            "m.toml:8: numa.distances: from node 1 to node 0 cannot be 10: a node is 10 from \
-             itself and 11 to 254 from others",
-        );
-        check_error(
-            &format!("{GOOD}core_classes = [{{ name = \"E\", cores = \"12\", capacity = 5 }}]\n"),
-            "m.toml:6: there is no core 12: the last is 11",
-        );
-        check_error(
-            &format!("{GOOD}memory_mib = 1\n"),
-            "m.toml:6: memory_mib = 1 is outside 256 to 16777215",
-        );
-    }
-
-    #[test]
-    fn toml_mistakes_name_the_line_too() {
-        check_error(
-            &format!("{GOOD}soket = 2\n"),
-            "m.toml:6: unknown field `soket`, expected one of `name`, `description`, `sockets`, \
-             `llcs_per_socket`, `cores_per_llc`, `threads_per_core`, `memory_mib`, `numa`, \
-             `core_classes`",
-        );
-        let error = parse("name = \"m\"\nsockets = two\n").unwrap_err();
-        assert!(
-            error.starts_with("m.toml:2: ") && !error.contains('\n'),
-            "{error}"
-        );
-        let error = parse("name = \"m\"\n").unwrap_err();
-        assert!(error.contains("missing field `sockets`"), "{error}");
-        let error = parse(&GOOD.replace("sockets = 2\n", "sockets = -2\n")).unwrap_err();
-        assert!(error.starts_with("m.toml:2: "), "{error}");
-    }
-
-    #[test]
-    fn find_knows_names_and_paths() {
-        assert_eq!(MachineFile::find("2-cpu").unwrap().cpu_count(), 2);
-        assert_eq!(
-            MachineFile::find("3-cpu").unwrap_err().to_string(),
-            "no machine is called `3-cpu`: give the path of a machine file, or one of 2-cpu, \
-             4-cpu-smt, 8-cpu-2-socket-numa"
-        );
-        let error = MachineFile::find("./none.toml").unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot read machine file ./none.toml: "),
-            "{error}"
-        );
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

@@ -29,11 +29,16 @@
 //!   as long again.
 //! - **In hint mode** the backend computes `now + burst` and the slice itself; habit and lead
 //!   are the hint's key offset.
+//! - A **class's deadline** stands in for habit and lead: such a task wants to run
+//!   within that time of waking, whatever it is used to and whatever share it had. Its
+//!   burst counts as ever, so that it falls behind while it computes.
 //! - **Preemption** is allowed at wakeups that are not synchronous; the backend
-//!   judges it by the thresholds in [`Options::preemption`].
+//!   judges it by the thresholds in [`Options::preemption`]. Without `sync` it is allowed
+//!   at all: by the time of the decision the waker's CPU runs something else.
 //!
 //! No task starves: whatever comes more than `100 + habit_ms + debt_ms + credit_ms`
-//! later stands behind it, 330 ms with the defaults.
+//! later stands behind it, 330 ms with the defaults. A class's deadline beyond a second
+//! counts as one.
 //!
 //! Shares follow the weights as far as this window allows; a task with a
 //! hundredth of the others' weight gets more than its hundredth, for it never waits
@@ -45,8 +50,8 @@
 //! Deadline First" (1995) for virtual time and its average. Written anew.
 
 use baton_policy::{
-    Context, Enqueue, EnqueueReason, KeyRule, MS, Mode, Options, Policy, Setup, SliceRule, TaskId,
-    weighted,
+    ClassUse, Context, Enqueue, EnqueueReason, KeyRule, MS, Mode, Options, Policy, SEC, Setup,
+    SliceRule, TaskId, weighted,
 };
 
 use crate::Param;
@@ -58,9 +63,16 @@ const BURST_MAX_NS: u64 = 100 * MS;
 /// No slice is shorter: as long as a running task is safe from preemption.
 const SLICE_MIN_NS: u64 = 2 * MS;
 
+/// Hints are multiples of this: less than the lead that preemption asks for, so that it
+/// changes no order that matters.
+const HINT_STEP_NS: i64 = MS as i64 / 4;
+
 const RULE: KeyRule = KeyRule::Deadline {
     burst_max_ns: BURST_MAX_NS,
 };
+
+/// Most that a class's deadline delays, so that no task starves behind its own class.
+const DEADLINE_MAX_NS: u64 = SEC;
 
 /// Bound of every duration that a user gives, so that sums of them do not overflow.
 const PARAM_MAX_MS: u64 = 10_000;
@@ -125,6 +137,11 @@ pub struct EdfTask {
 impl Policy for Edf {
     const NAME: &'static str = "edf";
     const SUMMARY: &'static str = "earliest deadline first: soon asleep and fair share";
+    const CLASS_USE: ClassUse = ClassUse {
+        weight: true,
+        deadline: true,
+        ..ClassUse::NONE
+    };
     type Task = EdfTask;
 
     fn new(setup: &Setup<'_>) -> Self {
@@ -154,12 +171,75 @@ impl Policy for Edf {
     }
 
     fn join(&mut self, cx: &mut Context<'_, EdfTask>, task: TaskId) {
-        cx.state(task).virtual_ns = self.average_ns;
+        self.welcome(cx.state(task));
     }
 
     fn enqueue(&mut self, cx: &mut Context<'_, EdfTask>, id: TaskId, enqueue: &Enqueue) {
-        let weight = cx.task(id).info.weight;
-        let state = cx.state(id);
+        let asked = Asked::of(cx, id);
+        let now_ns = cx.now_ns();
+        let Deadline { key, offset } = self.deadline(cx.state(id), asked, enqueue, now_ns);
+        // In hint mode all are decided already. What a sync wakeup placed gets no hint, as
+        // it would get no decision in the other mode.
+        if enqueue.decided && (enqueue.sync || self.mode == Mode::Decide) {
+            return;
+        }
+        // A hint that says nothing new costs nothing.
+        let offset = match self.mode {
+            Mode::Hint => offset - offset % HINT_STEP_NS,
+            Mode::Decide => offset,
+        };
+        // Who wakes it leaves its CPU to it; but not for as long as a decision takes.
+        let leaves = enqueue.sync && self.sync;
+        let woken = enqueue.reason == EnqueueReason::Wakeup && !leaves;
+        cx.ready(id, key)
+            .preempt(woken || self.mode == Mode::Hint)
+            .key_offset(offset);
+    }
+
+    fn cpu_online(&mut self, cx: &mut Context<'_, EdfTask>, _: u32, _: bool) {
+        self.set_cpus(cx.online().len());
+    }
+}
+
+/// What is asked for a task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    weight: u32,
+    /// Of its class.
+    deadline_ns: Option<u64>,
+}
+
+impl Asked {
+    pub(crate) fn of<S>(cx: &Context<'_, S>, id: TaskId) -> Self {
+        Self {
+            weight: cx.task(id).info.weight,
+            deadline_ns: cx.class(id).and_then(|class| class.deadline_ns),
+        }
+    }
+
+    pub(crate) const fn has_deadline(self) -> bool {
+        self.deadline_ns.is_some()
+    }
+}
+
+/// A task's place in the order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    pub(crate) key: u64,
+    /// What of it is not in the backend's own rule.
+    pub(crate) offset: i64,
+}
+
+impl Edf {
+    /// Charges a task for what it used since its last enqueue, and gives it its place.
+    pub(crate) fn deadline(
+        &mut self,
+        state: &mut EdfTask,
+        asked: Asked,
+        enqueue: &Enqueue,
+        now_ns: u64,
+    ) -> Deadline {
+        let weight = asked.weight;
         let (used_ns, enqueues) = state.since_last(enqueue);
         if enqueue.reason == EnqueueReason::Wakeup {
             state.learn_habit(used_ns, enqueues);
@@ -172,26 +252,26 @@ impl Policy for Edf {
         state.runtime_ns = enqueue.runtime_ns;
         state.burst_ns = enqueue.burst_ns;
         state.seq = enqueue.seq;
-        if enqueue.decided && self.mode == Mode::Decide {
-            return;
-        }
-
-        let offset = beyond(lead_ns, self.slice_ns as i64) + habit_ns as i64;
+        let offset = match asked.deadline_ns {
+            Some(deadline_ns) => deadline_ns.min(DEADLINE_MAX_NS) as i64,
+            None => beyond(lead_ns, self.slice_ns as i64) + habit_ns as i64,
+        };
         let key = RULE
-            .key(cx.now_ns(), enqueue.burst_ns, weight)
+            .key(now_ns, enqueue.burst_ns, weight)
             .wrapping_add_signed(offset);
-        let woken = enqueue.reason == EnqueueReason::Wakeup && !enqueue.sync;
-        cx.ready(id, key)
-            .preempt(woken || self.mode == Mode::Hint)
-            .key_offset(offset);
+        Deadline { key, offset }
     }
 
-    fn cpu_online(&mut self, cx: &mut Context<'_, EdfTask>, _: u32, _: bool) {
-        self.cpus = cx.online().len() as u64;
+    /// A task became known: it stands with the average.
+    pub(crate) const fn welcome(&self, state: &mut EdfTask) {
+        state.virtual_ns = self.average_ns;
     }
-}
 
-impl Edf {
+    /// The number of CPUs changed.
+    pub(crate) const fn set_cpus(&mut self, count: usize) {
+        self.cpus = count as u64;
+    }
+
     /// Moves a task's virtual time, and with it the average. Returns the task's lead
     /// over the average, from minus credit to debt and a slice beyond each.
     fn charge(&mut self, task: &mut EdfTask, charge_ns: u64, enqueue: &Enqueue) -> i64 {

@@ -27,6 +27,9 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod cpus;
+mod held;
+
 use baton_policy::Policy;
 
 /// A parameter of a policy, given as `name=value`.
@@ -93,4 +96,6 @@ policies! {
     fifo::Fifo,
     edf::Edf,
     eevdf::Eevdf,
+    priority::Priority,
+    hybrid::Hybrid,
 }

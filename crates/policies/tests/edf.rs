@@ -4,8 +4,8 @@ mod script;
 
 use baton_policies::Edf;
 use baton_policy::{
-    Decision, Driver, Enqueue, EnqueueReason, Event, EventKind, MS, Machine, Options, Rng, SEC,
-    Setup, TaskInfo, TaskKey, US, key_before,
+    Class, Classes, Decision, Driver, Enqueue, EnqueueReason, Event, EventKind, MS, Machine,
+    Options, Rng, SEC, Setup, TaskInfo, TaskKey, US, key_before,
 };
 use script::{Script, key};
 
@@ -103,6 +103,14 @@ fn only_wakeups_that_are_not_synchronous_preempt() {
     assert!(!script.slice_over("task", 3).preempt);
 }
 
+/// Without the fast path the waker has left its CPU to somebody by the time of the decision.
+#[test]
+fn without_sync_every_wakeup_preempts() {
+    let mut script = Script::<Edf>::with_params(1, &[("sync", "false")]);
+    assert!(script.sync_wakeup("task", 1).preempt);
+    assert!(!script.slice_over("task", 2).preempt);
+}
+
 #[test]
 fn a_task_that_ran_for_hours_before_owes_nothing() {
     let mut script = Script::<Edf>::new(2);
@@ -113,6 +121,42 @@ fn a_task_that_ran_for_hours_before_owes_nothing() {
     // Nor does one that ran alone: it took nobody's share.
     let alone = script.ran("old", 3600 * SEC).slice_over("old", 3601 * SEC);
     assert_eq!(alone.key_offset, 0);
+}
+
+#[test]
+fn a_class_says_when_a_task_wants_to_run() {
+    let class = |deadline_ns, weight| Class {
+        deadline_ns,
+        weight,
+        ..Class::default()
+    };
+    let classes = [
+        class(Some(5 * MS), None),
+        class(Some(9 * SEC), Some(200)),
+        class(None, Some(200)),
+    ];
+    let classes = Classes::new(classes.to_vec()).unwrap();
+    let machine = Machine::uniform("classes", 2);
+    let mut script = Script::<Edf>::with_classes(machine, &classes, &[]);
+    script
+        .join_class("near", 0)
+        .join_class("far", 1)
+        .join_class("heavy", 2);
+    for round in 1..20 {
+        // Long bursts and more than a share: without a class that would delay it.
+        script
+            .ran("near", 20 * MS)
+            .slice_over("near", round * 20 * MS);
+    }
+    assert_eq!(script.wakeup("near", SEC).key_offset, 5 * MS as i64);
+    // Too late is a second, and the backend's own path leaves weights to the policy.
+    assert_eq!(script.wakeup("far", SEC).key_offset, SEC as i64);
+    assert!(!script.driver().options().sync_fast_path);
+    // A burst counts by the class's weight.
+    let heavy = script.ran("heavy", 20 * MS).slice_over("heavy", SEC);
+    let own = script.ran("own", 20 * MS).slice_over("own", SEC);
+    let burst = |decision: Decision| key(decision).wrapping_add_signed(-decision.key_offset) - SEC;
+    assert_eq!((burst(heavy), burst(own)), (10 * MS, 20 * MS));
 }
 
 /// Tasks that always compute, on `cpus` CPUs, for a minute; CPU time in milliseconds.

@@ -52,9 +52,16 @@ pub struct Decision {
     /// Added to the keys that the backend computes itself for this task by
     /// [`crate::Options::key_rule`], until the next decision.
     pub key_offset: i64,
+    /// The performance that the task's CPU is to have while the task runs there, 0 to
+    /// [`Decision::PERFORMANCE_MAX`]; more counts as the highest. Without one the CPU
+    /// has the backend's own, which on a kernel is the highest.
+    pub performance: Option<u16>,
 }
 
 impl Decision {
+    /// The highest performance: what the CPU can give (`SCX_CPUPERF_ONE`).
+    pub const PERFORMANCE_MAX: u16 = 1024;
+
     /// A decision with the default slice, without preemption.
     #[must_use]
     pub const fn new(task: TaskKey, seq: u64, placement: Placement) -> Self {
@@ -65,6 +72,7 @@ impl Decision {
             slice_ns: 0,
             preempt: false,
             key_offset: 0,
+            performance: None,
         }
     }
 
@@ -83,6 +91,48 @@ impl Decision {
     /// Sets what is added to the keys that the backend computes for this task.
     pub const fn key_offset(&mut self, offset: i64) -> &mut Self {
         self.key_offset = offset;
+        self
+    }
+
+    /// Sets the performance of the CPU that the task will run on, as a part of
+    /// [`Decision::PERFORMANCE_MAX`]; more counts as that. It goes with the task to
+    /// whatever CPU takes it, also when it is placed without a decision, until the next
+    /// decision about it. The policy must say in [`crate::Options::performance`] that it
+    /// uses this. The kernel's frequency governor makes of it what the hardware can:
+    /// `schedutil` chooses the frequency by it, others ignore it
+    /// (`scx_bpf_cpuperf_set` in kernel/sched/ext.c).
+    ///
+    /// Background work at half speed, all else at full speed:
+    ///
+    /// ```
+    /// use baton_policy::{Context, Decision, Enqueue, Options, Policy, Setup, TaskId};
+    ///
+    /// struct Quiet;
+    ///
+    /// impl Policy for Quiet {
+    ///     const NAME: &'static str = "quiet";
+    ///     const SUMMARY: &'static str = "first come, first served; light work at half speed";
+    ///     type Task = ();
+    ///
+    ///     fn new(_: &Setup<'_>) -> Self {
+    ///         Quiet
+    ///     }
+    ///
+    ///     fn options(&self) -> Options {
+    ///         Options { performance: true, ..Options::default() }
+    ///     }
+    ///
+    ///     fn enqueue(&mut self, cx: &mut Context<'_, ()>, task: TaskId, _: &Enqueue) {
+    ///         let (now, weight) = (cx.now_ns(), cx.task(task).info.weight);
+    ///         let decision = cx.ready(task, now);
+    ///         if weight < 100 {
+    ///             decision.performance(Decision::PERFORMANCE_MAX / 2);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub const fn performance(&mut self, performance: u16) -> &mut Self {
+        self.performance = Some(performance);
         self
     }
 }

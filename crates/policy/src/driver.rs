@@ -3,8 +3,8 @@
 use alloc::{format, vec::Vec};
 
 use crate::{
-    Context, CpuSet, Decision, Event, EventKind, Machine, Mode, Options, Placement, Policy, Rng,
-    Setup, SetupError, TaskId, TaskInfo, TaskKey, Tasks,
+    Classes, Context, CpuSet, Decision, Event, EventKind, Machine, Mode, Options, Placement,
+    Policy, Rng, Setup, SetupError, TaskId, TaskInfo, TaskKey, Tasks,
 };
 
 /// What a driver counts.
@@ -28,6 +28,7 @@ pub struct Driver<P: Policy> {
     options: Options,
     machine: Machine,
     online: CpuSet,
+    classes: Classes,
     tasks: Tasks<P::Task>,
     rng: Rng,
     decisions: Vec<Decision>,
@@ -47,14 +48,17 @@ impl<P: Policy> Driver<P> {
         if options.mode != setup.mode {
             let (name, mode) = (P::NAME, setup.mode.name());
             return Err(SetupError(format!(
-                "{name} has no {mode} mode: run it without --mode, or run a policy that has one"
+                "{name} has no {mode} mode, or none on this machine with these classes: run it \
+                 without --mode, or run a policy that has one"
             )));
         }
+        let options = options.for_classes(setup.classes, P::CLASS_USE);
         Ok(Self {
             policy,
             options,
             machine: setup.machine.clone(),
             online: setup.machine.online(),
+            classes: setup.classes.clone(),
             tasks: Tasks::with_capacity(options.tasks_max),
             rng: Rng::new(setup.seed),
             decisions: Vec::with_capacity(4096),
@@ -159,6 +163,7 @@ impl<P: Policy> Driver<P> {
     }
 
     fn join(&mut self, event: &Event, info: TaskInfo) {
+        let info = self.classed(info);
         if let Some(id) = self.tasks.find(event.task) {
             // The backend introduces it anew: what it was told before it may have forgotten.
             self.tasks[id].hinted = None;
@@ -171,6 +176,16 @@ impl<P: Policy> Driver<P> {
         match self.tasks.insert(event.task, info, P::Task::default()) {
             Some(id) => self.with(event.time_ns, |policy, cx| policy.join(cx, id)),
             None => self.stats.slab_full += 1,
+        }
+    }
+
+    /// What a policy sees of a task: its class's weight stands for its own.
+    fn classed(&self, info: TaskInfo) -> TaskInfo {
+        let class = info.class.and_then(|id| self.classes.get(id));
+        let weight = class.and_then(|class| class.weight);
+        TaskInfo {
+            weight: weight.unwrap_or(info.weight),
+            ..info
         }
     }
 
@@ -191,7 +206,7 @@ impl<P: Policy> Driver<P> {
             return;
         };
         match event.kind {
-            EventKind::Update(info) => self.update(now_ns, id, info),
+            EventKind::Update(info) => self.update(now_ns, id, self.classed(info)),
             EventKind::Enqueue(enqueue) => {
                 let task = &mut self.tasks[id];
                 task.seq = enqueue.seq;
@@ -232,6 +247,7 @@ impl<P: Policy> Driver<P> {
             now_ns,
             machine: &self.machine,
             online: &self.online,
+            classes: &self.classes,
             tasks: &mut self.tasks,
             rng: &mut self.rng,
             decisions: &mut self.decisions,

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::CpuSet;
+use crate::{ClassId, CpuSet};
 
 /// Names one task for its whole life. The kernel reuses a `pid`; it never starts
 /// two tasks with one pid at the same nanosecond.
@@ -70,7 +70,8 @@ pub struct TaskInfo {
     pub tgid: u32,
     /// The task's name.
     pub name: TaskName,
-    /// 1 to 10,000; [`crate::WEIGHT_DEFAULT`] at nice 0.
+    /// 1 to 10,000; [`crate::WEIGHT_DEFAULT`] at nice 0. A policy sees its class's
+    /// weight here, if the class has one.
     pub weight: u32,
     /// CPUs that the task may run on.
     pub allowed: CpuSet,
@@ -78,6 +79,9 @@ pub struct TaskInfo {
     pub cgroup: u64,
     /// Whether it is a thread of the kernel.
     pub kernel_thread: bool,
+    /// Its class, if it has one. May come late, with an Update: where a backend must
+    /// look a cgroup up first, the task has the class that its name alone gives it.
+    pub class: Option<ClassId>,
 }
 
 impl Default for TaskInfo {
@@ -89,6 +93,7 @@ impl Default for TaskInfo {
             allowed: CpuSet::first(crate::MAX_CPUS),
             cgroup: 0,
             kernel_thread: false,
+            class: None,
         }
     }
 }
@@ -129,7 +134,9 @@ pub struct Enqueue {
     pub cpu: u32,
     /// Who woke it; 0 when nobody did or the interrupt that did belongs to no task.
     pub waker: u32,
-    /// Whether the waker is about to sleep (a synchronous wakeup).
+    /// Whether the waker is about to sleep: a synchronous wakeup, or, where
+    /// [`crate::Options::sync_fast_path`] is on, one by a task that always sleeps right
+    /// after waking somebody.
     pub sync: bool,
     /// Whether the backend placed the task already.
     pub decided: bool,
@@ -166,7 +173,7 @@ pub enum StopReason {
 pub enum EventKind {
     /// A task is known from now on. Comes before anything else about it.
     Join(TaskInfo),
-    /// Weight, affinity, name or cgroup changed.
+    /// Weight, affinity, name, cgroup or class changed.
     Update(TaskInfo),
     /// A task waits for a CPU.
     Enqueue(Enqueue),
@@ -190,7 +197,8 @@ pub enum EventKind {
     Rescued,
     /// The task ended or left the class. Its state is dropped after this event.
     Exit,
-    /// A CPU found nothing to run although tasks wait for decisions.
+    /// A CPU found nothing to run although tasks wait for decisions: it idles, or goes on
+    /// with the task whose slice is over.
     CpuDry {
         /// The CPU.
         cpu: u32,
@@ -216,7 +224,8 @@ pub enum EventKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Event {
-    /// When it happened, nanoseconds of the machine's monotonic clock.
+    /// When it happened, nanoseconds of the backend's clock: comparable with the times of
+    /// other events alone.
     pub time_ns: u64,
     /// The task; the default key for events of the machine.
     pub task: TaskKey,
@@ -238,8 +247,10 @@ pub struct Interests {
     pub stopping: bool,
     /// [`EventKind::Dequeue`] and [`EventKind::Rescued`].
     pub custody: bool,
-    /// [`EventKind::CpuDry`].
+    /// [`EventKind::CpuDry`] of a CPU that idles.
     pub dry: bool,
+    /// [`EventKind::CpuDry`] of a CPU that goes on with the task whose slice is over.
+    pub alone: bool,
 }
 
 impl Interests {
@@ -250,5 +261,6 @@ impl Interests {
         stopping: true,
         custody: true,
         dry: true,
+        alone: true,
     };
 }

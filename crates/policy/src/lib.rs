@@ -10,6 +10,7 @@
 //! - [`Decision`], [`Placement`], [`Options`]: what is decided, and on what terms;
 //! - [`Tasks`], [`TaskId`]: the bounded store of a policy's per-task state;
 //! - [`Machine`], [`CpuSet`]: CPUs and who shares what;
+//! - [`Class`], [`Classes`]: what a user says of some tasks;
 //! - [`Backend`]: the plain loop, without the trait.
 //!
 //! The crate is pure: no clock, no thread, no file, no `std`.
@@ -18,6 +19,7 @@
 extern crate alloc;
 
 mod backend;
+mod class;
 mod cpuset;
 mod decision;
 mod driver;
@@ -32,6 +34,7 @@ mod task;
 mod time;
 
 pub use backend::Backend;
+pub use class::{CLASSES_MAX, Class, ClassId, ClassUse, Classes};
 pub use cpuset::{CpuSet, MAX_CPUS, ParseCpuSetError};
 pub use decision::{Decision, Placement};
 pub use driver::{Driver, DriverStats};

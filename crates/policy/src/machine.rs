@@ -1,8 +1,8 @@
 //! The machine as a policy sees it: CPUs, who shares what, and who is faster.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
-use crate::CpuSet;
+use crate::{CpuSet, MAX_CPUS};
 
 /// Capacity of the fastest CPU, as in the kernel's `SCHED_CAPACITY_SCALE`.
 pub const CAPACITY_SCALE: u32 = 1024;
@@ -40,6 +40,34 @@ pub struct Machine {
     pub node_distance: Vec<Vec<u32>>,
 }
 
+impl Cpu {
+    /// Whether it can stand at this place of a machine of `count` CPUs; else what is wrong.
+    fn check(&self, at: usize, count: usize) -> Result<(), String> {
+        if self.id as usize != at {
+            return Err(format!("CPU {} is listed where {at} belongs", self.id));
+        }
+        for (name, group) in [
+            ("core", self.core),
+            ("cache", self.llc),
+            ("node", self.node),
+            ("package", self.package),
+        ] {
+            if group as usize >= count {
+                return Err(format!(
+                    "CPU {at} belongs to {name} {group} of a machine of {count} CPUs"
+                ));
+            }
+        }
+        if self.capacity == 0 || self.capacity > CAPACITY_SCALE {
+            let capacity = self.capacity;
+            return Err(format!(
+                "CPU {at} has the capacity {capacity}, which is not 1 to {CAPACITY_SCALE}"
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Machine {
     /// A machine of `count` equal CPUs, one core each, with one cache and one node.
     #[must_use]
@@ -60,6 +88,32 @@ impl Machine {
             cpus,
             node_distance: alloc::vec![alloc::vec![10]],
         }
+    }
+
+    /// Looks whether it is a machine that a policy can take: 1 to [`MAX_CPUS`] CPUs, one of them
+    /// online, whose numbers and groups fit together, with the distances of all nodes. A policy may
+    /// index arrays with what a machine says, so one that comes from a file is looked at first.
+    ///
+    /// # Errors
+    /// What is wrong, in a sentence without its subject's name.
+    pub fn check(&self) -> Result<(), String> {
+        let count = self.cpus.len();
+        if count == 0 || count > MAX_CPUS {
+            return Err(format!("it has {count} CPUs, which is not 1 to {MAX_CPUS}"));
+        }
+        for (at, cpu) in self.cpus.iter().enumerate() {
+            cpu.check(at, count)?;
+        }
+        if self.cpus.iter().all(|cpu| !cpu.online) {
+            return Err("none of its CPUs is online".into());
+        }
+        let (nodes, known) = (self.node_count(), self.node_distance.len());
+        if known < nodes || self.node_distance.iter().any(|row| row.len() != known) {
+            return Err(format!(
+                "it has {nodes} nodes, and its distances are not those between each two of them"
+            ));
+        }
+        Ok(())
     }
 
     /// Number of last-level caches.

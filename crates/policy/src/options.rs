@@ -1,6 +1,6 @@
 //! What a policy asks of its backend, fixed while it runs.
 
-use crate::{Interests, MS, SEC, weighted};
+use crate::{ClassUse, Classes, Interests, MS, SEC, weighted};
 
 /// How the backend computes a key where it does not wait for the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,10 +126,20 @@ pub struct Options {
     pub mode: Mode,
     /// The keys of tasks that the backend puts into the ready queue itself.
     pub key_rule: KeyRule,
-    /// A task woken synchronously goes into the ready queue at once, at its key.
+    /// A task woken synchronously goes into the ready queue at once, at its key; also one
+    /// whose waker always sleeps right after waking somebody.
     pub sync_fast_path: bool,
     /// Thresholds of preemption.
     pub preemption: Preemption,
+    /// How long the policy may be left asleep over a task that lost its CPU and goes on
+    /// waiting, while others are ready to run; 0: it is told at once. A wakeup, or a CPU
+    /// that finds nothing ready, ends that sooner. Worth its while where ready tasks
+    /// are run in the right order without the policy; one that would put such a task
+    /// before them wants 0. Most is half of [`Options::rescue_after_ns`].
+    pub requeue_patience_ns: u64,
+    /// Whether decisions set [`crate::Decision::performance`]; otherwise the backend
+    /// ignores it and is spared the work.
+    pub performance: bool,
     /// After how long without a decision, or after a lease's end, the backend
     /// schedules a task itself.
     pub rescue_after_ns: u64,
@@ -165,7 +175,8 @@ impl Options {
 
     /// The options within a backend's bounds: slices between [`Self::SLICE_MIN_NS`]
     /// and [`Self::SLICE_MAX_NS`], rescue after 1 ms to 1 s, starvation after 10 ms to
-    /// 2 s (the kernel takes the machine back after 5), 1 to 2^20 tasks. What is outside goes to the nearer bound.
+    /// 2 s (the kernel takes the machine back after 5), 1 to 2^20 tasks, patience of at
+    /// most half the time to rescue. What is outside goes to the nearer bound.
     #[must_use]
     pub fn clamped(self) -> Self {
         Self {
@@ -179,6 +190,26 @@ impl Options {
                 .clamp(Self::SLICE_MIN_NS, Self::SLICE_MAX_NS),
             starve_after_ns: self.starve_after_ns.clamp(10 * MS, 2 * SEC),
             tasks_max: self.tasks_max.clamp(1, 1 << 20),
+            requeue_patience_ns: self
+                .requeue_patience_ns
+                .min(self.rescue_after_ns.clamp(MS, SEC) / 2),
+            ..self
+        }
+    }
+
+    /// The options without the fast paths that would pass over what a policy heeds of
+    /// the classes. A fast path knows a task's affinity and the kernel's weight of it,
+    /// but no class: it would use CPUs that the class leaves out, or compute a key by
+    /// another weight than the policy. In hint mode nothing else is left: keys are by
+    /// the kernel's weight there.
+    #[must_use]
+    pub fn for_classes(self, classes: &Classes, heeded: ClassUse) -> Self {
+        let weighs = matches!(self.key_rule, KeyRule::Deadline { .. });
+        let cpus = heeded.cpus && classes.name_cpus();
+        let weights = heeded.weight && classes.set_weights() && weighs;
+        Self {
+            idle_fast_path: self.idle_fast_path && !cpus,
+            sync_fast_path: self.sync_fast_path && !cpus && !weights,
             ..self
         }
     }
@@ -196,6 +227,8 @@ impl Default for Options {
             key_rule: KeyRule::EnqueueTime,
             sync_fast_path: false,
             preemption: Preemption::default(),
+            requeue_patience_ns: 4 * MS,
+            performance: false,
             rescue_after_ns: 20 * MS,
             rescue_slice_ns: 5 * MS,
             starve_after_ns: SEC,

@@ -8,8 +8,8 @@ use alloc::{
 use core::{cell::RefCell, fmt, str::FromStr};
 
 use crate::{
-    CpuSet, Decision, Enqueue, Machine, Mode, Options, Placement, Rng, StopReason, Task, TaskId,
-    Tasks,
+    Class, ClassUse, Classes, CpuSet, Decision, Enqueue, Machine, Mode, Options, Placement, Rng,
+    StopReason, Task, TaskId, Tasks,
 };
 
 /// Decides which task runs where, when and for how long.
@@ -64,6 +64,10 @@ pub trait Policy: Sized {
     const NAME: &'static str;
     /// One line for lists.
     const SUMMARY: &'static str;
+    /// Which settings of task classes the policy heeds. A user is told of the others,
+    /// and the backend's fast paths stay off where they would pass over a setting that
+    /// is heeded; see [`Options::for_classes`].
+    const CLASS_USE: ClassUse = ClassUse::NONE;
     /// What the policy keeps of each task; stored by the backend.
     type Task: Default;
 
@@ -78,7 +82,7 @@ pub trait Policy: Sized {
     /// A task became known; its state is fresh.
     fn join(&mut self, _cx: &mut Context<'_, Self::Task>, _task: TaskId) {}
 
-    /// Weight, affinity, name or cgroup of a task changed.
+    /// Weight, affinity, name, cgroup or class of a task changed.
     fn update(&mut self, _cx: &mut Context<'_, Self::Task>, _task: TaskId) {}
 
     /// A task waits for a CPU. The policy places it with [`Context::ready`],
@@ -110,7 +114,8 @@ pub trait Policy: Sized {
     /// A task ended or left the class. Its state is dropped after this call.
     fn exit(&mut self, _cx: &mut Context<'_, Self::Task>, _task: TaskId) {}
 
-    /// A CPU found nothing to run although tasks are held.
+    /// A CPU found nothing to run although tasks are held: it idles or, for a policy that
+    /// asks for that, goes on with the task whose slice is over.
     fn cpu_dry(&mut self, _cx: &mut Context<'_, Self::Task>, _cpu: u32) {}
 
     /// A CPU came online or went offline.
@@ -124,6 +129,8 @@ pub trait Policy: Sized {
     fn batch_end(&mut self, _cx: &mut Context<'_, Self::Task>) {}
 }
 
+static NO_CLASSES: Classes = Classes::NONE;
+
 /// What a policy is made from.
 #[derive(Debug)]
 pub struct Setup<'a> {
@@ -133,6 +140,8 @@ pub struct Setup<'a> {
     pub seed: u64,
     /// How the policy is to act; one that can takes it into [`Options::mode`].
     pub mode: Mode,
+    /// The task classes of the run.
+    pub classes: &'a Classes,
     params: &'a [(String, String)],
     seen: RefCell<Vec<&'static str>>,
     errors: RefCell<Vec<String>>,
@@ -152,6 +161,7 @@ impl<'a> Setup<'a> {
             machine,
             seed,
             mode: Mode::Decide,
+            classes: &NO_CLASSES,
             params,
             seen: RefCell::default(),
             errors: RefCell::default(),
@@ -162,6 +172,13 @@ impl<'a> Setup<'a> {
     #[must_use]
     pub const fn with_mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// The setup with these task classes.
+    #[must_use]
+    pub const fn with_classes(mut self, classes: &'a Classes) -> Self {
+        self.classes = classes;
         self
     }
 
@@ -223,6 +240,7 @@ pub struct Context<'a, S> {
     pub(crate) now_ns: u64,
     pub(crate) machine: &'a Machine,
     pub(crate) online: &'a CpuSet,
+    pub(crate) classes: &'a Classes,
     pub(crate) tasks: &'a mut Tasks<S>,
     pub(crate) rng: &'a mut Rng,
     pub(crate) decisions: &'a mut Vec<Decision>,
@@ -231,7 +249,8 @@ pub struct Context<'a, S> {
 }
 
 impl<S> Context<'_, S> {
-    /// Time of the event, nanoseconds of the machine's monotonic clock.
+    /// Time of the event, nanoseconds of the backend's clock; at a batch's end that of the
+    /// latest event.
     #[must_use]
     pub const fn now_ns(&self) -> u64 {
         self.now_ns
@@ -247,6 +266,21 @@ impl<S> Context<'_, S> {
     #[must_use]
     pub const fn online(&self) -> &CpuSet {
         self.online
+    }
+
+    /// The task classes of the run.
+    #[must_use]
+    pub const fn classes(&self) -> &Classes {
+        self.classes
+    }
+
+    /// The class of a task that has not ended, if it has one.
+    ///
+    /// # Panics
+    /// If the task has ended.
+    #[must_use]
+    pub fn class(&self, id: TaskId) -> Option<&Class> {
+        self.classes.get(self.tasks[id].info.class?)
     }
 
     /// The policy's source of randomness.

@@ -5,9 +5,9 @@ use baton_policy::log::{
     self, Ending, Header, LogError, MAGIC, Reader, Record, ReplayError, VERSION, replay,
 };
 use baton_policy::{
-    Context, Cpu, CpuSet, Decision, Driver, Enqueue, EnqueueReason, Event, EventKind, Interests,
-    KeyRule, Machine, Mode, Options, Placement, Policy, Preemption, Rng, Setup, SliceRule,
-    StopReason, TaskId, TaskInfo, TaskKey, TaskName,
+    Class, ClassId, Classes, Context, Cpu, CpuSet, Decision, Driver, Enqueue, EnqueueReason, Event,
+    EventKind, Interests, KeyRule, Machine, Mode, Options, Placement, Policy, Preemption, Rng,
+    Setup, SliceRule, StopReason, TaskId, TaskInfo, TaskKey, TaskName,
 };
 
 /// Draws keys by lot; `OFF_BY` is added from the eleventh enqueue on.
@@ -42,7 +42,8 @@ impl<const OFF_BY: u64> Policy for Lottery<OFF_BY> {
         };
         cx.ready(task, key)
             .slice_ns(drawn % 1000)
-            .preempt(drawn % 2 == 0);
+            .preempt(drawn % 2 == 0)
+            .performance((drawn % 1025) as u16);
     }
 }
 
@@ -54,12 +55,29 @@ fn small() -> Options {
     }
 }
 
+fn classes() -> Classes {
+    let game = Class {
+        name: "game".into(),
+        deadline_ns: Some(5_000_000),
+        weight: Some(300),
+        priority: -7,
+        allowed: Some(CpuSet::first(2)),
+        preferred: Some(CpuSet::first(1)),
+    };
+    let rest = Class {
+        name: "rest".into(),
+        ..Class::default()
+    };
+    Classes::new(vec![game, rest]).unwrap()
+}
+
 fn header() -> Header {
     Header {
         policy: "lottery".into(),
         params: vec![("range".into(), "1000000".into())],
         seed: 42,
         machine: Machine::uniform("two", 2),
+        classes: classes(),
         options: small(),
         kernel: "7.0.13".into(),
         baton: "0.1.0".into(),
@@ -109,6 +127,7 @@ fn every_event() -> Vec<Event> {
         EventKind::Update(TaskInfo {
             weight: 10_000,
             allowed: CpuSet::first(3),
+            class: ClassId::new(1),
             ..info
         }),
         EventKind::Enqueue(enqueue),
@@ -129,7 +148,10 @@ fn every_event() -> Vec<Event> {
 
 fn every_decision() -> Vec<Decision> {
     let mut cpu = Decision::new(task(2), 8, Placement::Cpu { cpu: 3 });
-    cpu.slice_ns(5).preempt(true).key_offset(-9);
+    cpu.slice_ns(5)
+        .preempt(true)
+        .key_offset(-9)
+        .performance(600);
     vec![
         Decision::new(task(1), 7, Placement::Ready { key: u64::MAX }),
         cpu,
@@ -225,9 +247,11 @@ fn the_format_is_what_this_version_says() {
             min_burst_ns: 3,
             min_lead_ns: 4,
         },
+        requeue_patience_ns: 9,
         rescue_after_ns: 5,
         rescue_slice_ns: 6,
         starve_after_ns: 7,
+        performance: true,
         tasks_max: 8,
     };
     let mut bytes = Vec::new();
@@ -242,7 +266,7 @@ fn the_format_is_what_this_version_says() {
     });
     assert_eq!(
         (VERSION, bytes.len(), fingerprint),
-        (2, 682, 3_581_860_882_174_229_042)
+        (4, 753, 17_984_846_370_851_663_818)
     );
 }
 
@@ -255,6 +279,7 @@ fn encoding_takes_no_memory_where_there_is_room() {
         allowed: CpuSet::first(1024),
         cgroup: u64::MAX,
         kernel_thread: true,
+        class: ClassId::new(63),
     };
     let longest = Event {
         time_ns: u64::MAX,
@@ -269,7 +294,8 @@ fn encoding_takes_no_memory_where_there_is_room() {
     longest_decision
         .slice_ns(u64::MAX)
         .preempt(true)
-        .key_offset(i64::MIN);
+        .key_offset(i64::MIN)
+        .performance(u16::MAX);
     let decisions = vec![longest_decision; 50];
 
     let room = log::EVENT_BYTES_MAX * 2 + decisions.len() * log::DECISION_BYTES_MAX;
@@ -345,6 +371,12 @@ fn what_is_not_a_log_is_refused() {
     assert_eq!(Reader::open(b"").unwrap_err(), LogError::NoHeader);
     let other = [&MAGIC[..], &[9, 0]].concat();
     assert_eq!(Reader::open(&other).unwrap_err(), LogError::Version(9));
+    let old = [&MAGIC[..], &[2, 0]].concat();
+    assert_eq!(
+        Reader::open(&old).unwrap_err().to_string(),
+        "the log has format version 2, this program reads version 4; use the version of Baton \
+         that wrote the log"
+    );
     let mut twice = recorded(true);
     twice.extend(recorded(true));
     assert!(matches!(

@@ -33,6 +33,16 @@ pub enum Error {
         /// `uname -r`.
         release: String,
     },
+    /// A machine that no VM can be.
+    #[error(
+        "no VM can be {machine}: {obstacle}; simulate it (baton sim), or choose another machine"
+    )]
+    NotAVm {
+        /// The machine.
+        machine: String,
+        /// Why not.
+        obstacle: String,
+    },
     /// A tool that is not installed.
     #[error("{tool} not found: install package {package}")]
     MissingTool {
@@ -176,15 +186,15 @@ pub enum Error {
         /// The kernel's report, from its first sign of trouble.
         console: String,
     },
-    /// The guest's kernel died of QEMU's own defect under emulation: before
-    /// 8.1 it can run stale translations of code that the kernel patches.
+    /// The guest's kernel died of QEMU's own defect under emulation: it can run stale translations
+    /// of code that the kernel patches, now and then before 8.1, and once in hours since.
     #[error(
         "the emulator crashed the guest's kernel (int3), which is a defect of this QEMU, {version}, \
-         and not the command's: install QEMU {} or later (on Debian 12 from bookworm-backports; \
-         `make setup` does it), or run again:\n{console}",
-        crate::qemu::QemuVersion::SOUND
+         and not the command's: {advice}:\n{console}"
     )]
     EmulatorDefect {
+        /// What to do with this version.
+        advice: String,
         /// QEMU's version, such as 7.2.
         version: String,
         /// The kernel's report, from its first sign of trouble.
@@ -261,6 +271,7 @@ impl Error {
             Self::KernelSpec(_) => "kernel-spec",
             Self::KernelUnreadable { .. } => "kernel-unreadable",
             Self::HostWithoutSchedExt { .. } => "host-without-sched-ext",
+            Self::NotAVm { .. } => "not-a-vm",
             Self::MissingTool { .. } => "missing-tool",
             Self::NoMirror { .. } => "no-mirror",
             Self::NoKeyring { .. } => "no-keyring",

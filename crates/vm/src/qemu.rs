@@ -63,8 +63,21 @@ pub(crate) struct QemuVersion(u32, u32);
 
 impl QemuVersion {
     /// The first whose translator locks the pages that it reads. Before, with several threads, it
-    /// may keep an `int3` that the kernel had placed only while it patched its code.
+    /// keeps now and then an `int3` that the kernel had placed only while it patched its code; 10.0
+    /// did so once in hours.
     pub(crate) const SOUND: Self = Self(8, 1);
+
+    /// What to do when this version ran code that the kernel had patched since.
+    pub(crate) fn against_stale_code(self) -> String {
+        if self >= Self::SOUND {
+            return "run again".to_owned();
+        }
+        format!(
+            "install QEMU {} or later (on Debian 12 from bookworm-backports; `make setup` does \
+             it), or run again",
+            Self::SOUND
+        )
+    }
 
     /// Asks the program, which takes some 20 ms: only a failure needs to know.
     pub(crate) fn of(program: &Path) -> Option<Self> {

@@ -1,7 +1,9 @@
 //! How much work a CPU does here, so that loads can be given as a share of it.
 
+#[cfg(feature = "real")]
 use crate::sys::clock;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "real")]
 use std::hint::black_box;
 
 /// What one CPU does in a millisecond when nothing else wants it.
@@ -16,12 +18,23 @@ pub struct Calibration {
     pub spread: f64,
 }
 
+#[cfg(feature = "real")]
 const RUNS: usize = 9;
+#[cfg(feature = "real")]
 const RUN_NS: u64 = 10_000_000;
 /// More than this means that something else ran.
+#[cfg(feature = "real")]
 const SPREAD_MAX: f64 = 0.2;
+/// So often at most, for one that is quiet.
+#[cfg(feature = "real")]
+const MEASUREMENTS: usize = 5;
+/// A spread that is small enough to look no further.
+#[cfg(feature = "real")]
+const QUIET_SPREAD: f64 = 0.05;
+#[cfg(feature = "real")]
 const STEPS_PER_UNIT: u64 = 32;
 
+#[cfg(feature = "real")]
 impl Calibration {
     /// Measures for about 0.1 s, on the calling thread.
     pub fn measure() -> Self {
@@ -41,6 +54,25 @@ impl Calibration {
         }
     }
 
+    /// The first quiet one of a few measurements, else the quietest: something else may run.
+    pub fn quietest() -> Self {
+        Self::quietest_of(Self::measure)
+    }
+
+    fn quietest_of(mut measure: impl FnMut() -> Self) -> Self {
+        let mut best = measure();
+        for _ in 1..MEASUREMENTS {
+            if best.spread <= QUIET_SPREAD {
+                break;
+            }
+            let other = measure();
+            if other.spread < best.spread {
+                best = other;
+            }
+        }
+        best
+    }
+
     /// What a reader must know if the machine was not quiet.
     pub(crate) fn note(&self) -> Option<String> {
         (self.spread > SPREAD_MAX).then(|| {
@@ -56,6 +88,7 @@ impl Calibration {
 }
 
 /// How many units take about this long, found by doubling; warms caches and clocks by the way.
+#[cfg(feature = "real")]
 fn units_for(duration_ns: u64) -> u64 {
     let mut units = 64;
     loop {
@@ -70,6 +103,11 @@ fn units_for(duration_ns: u64) -> u64 {
 }
 
 /// Computes: a chain of integer steps that no compiler can shorten and that touches no memory.
+///
+/// One piece of machine code for the calibration and all loads: a copy that is inlined elsewhere takes other
+/// registers, and an emulator ran the calibration's at 0.8 to 1.3 times the speed of a hog's.
+#[cfg(feature = "real")]
+#[inline(never)]
 pub fn compute(units: u64) {
     let mut value: u64 = black_box(0x9e37_79b9_7f4a_7c15);
     for step in 0..units.saturating_mul(STEPS_PER_UNIT) {
@@ -80,7 +118,7 @@ pub fn compute(units: u64) {
     black_box(value);
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "real"))]
 mod tests {
     use super::*;
 
@@ -103,5 +141,20 @@ mod tests {
             .note()
             .is_some()
         );
+    }
+
+    #[test]
+    fn a_quiet_measurement_is_enough_and_else_the_quietest_counts() {
+        let first = |spreads: &[f64]| {
+            let mut left = spreads.iter();
+            let measure = || Calibration {
+                units_per_ms: 1.0,
+                spread: *left.next().expect("no more are needed"),
+            };
+            Calibration::quietest_of(measure).spread
+        };
+        assert_eq!(first(&[0.01]), 0.01);
+        assert_eq!(first(&[0.5, 0.04]), 0.04);
+        assert_eq!(first(&[0.5, 0.3, 0.2, 0.4, 0.6]), 0.2);
     }
 }

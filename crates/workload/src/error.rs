@@ -1,6 +1,7 @@
 //! What can go wrong, and what to do about it.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Why a workload could not be read or run.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,24 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+    /// A workload file cannot be read.
+    #[error("cannot read workload file {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A workload file has a mistake.
+    #[error("{file}:{line}: {problem}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there, with the remedy.
+        problem: String,
+    },
     /// The kernel refused something that the run needs.
     #[error("{part}: {what}: {source}; {remedy}")]
     Os {
@@ -89,14 +108,18 @@ pub enum Error {
 }
 
 /// What to do when the kernel refuses another thread or process.
+#[cfg(feature = "real")]
 pub(crate) const TOO_MANY_TASKS: &str =
     "use smaller numbers, or raise the limits (ulimit -u, pids.max)";
 /// What to do when the kernel refuses another file descriptor.
+#[cfg(feature = "real")]
 pub(crate) const TOO_MANY_FILES: &str = "use smaller numbers, or raise the limit (ulimit -n)";
 
 /// What to do when a directory for a run's files cannot be had.
+#[cfg(feature = "real")]
 pub(crate) const NO_SCRATCH: &str = "set TMPDIR to a writable directory with space";
 
+#[cfg(feature = "real")]
 impl Error {
     /// For `map_err` on a call to the kernel.
     pub(crate) fn os(

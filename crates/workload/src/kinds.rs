@@ -1,6 +1,7 @@
 //! The kinds of workload part: the one source of their names, parameters, defaults and help.
 
 use crate::spec::Place;
+use std::fmt;
 
 /// A kind of workload part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +198,123 @@ pub(crate) const ISOLATION: Kind = Kind {
     example: "isolation:hogs=8/cpu,seconds=3",
 };
 
-static KINDS: [Kind; 7] = [MESSAGING, PIPE, FRAMES, HOGS, BUILD, COMPILE, ISOLATION];
+pub(crate) const REQUESTS: Kind = Kind {
+    name: "requests",
+    about: "a service: message threads wake workers, which compute; latencies of requests and wakeups, \
+            rates",
+    parameters: &[
+        parameter("messengers", "2", "message threads"),
+        parameter(
+            "workers",
+            "2/cpu",
+            "workers of each message thread, as a number or for each CPU (`2/cpu`)",
+        ),
+        parameter(
+            "fan",
+            "2",
+            "parts of a request, each for one worker; the last one answers it",
+        ),
+        parameter(
+            "work_us",
+            "1000",
+            "what a worker computes for a part, in microseconds",
+        ),
+        parameter(
+            "load",
+            "0.5",
+            "work of all requests, as a share of what all CPUs do",
+        ),
+        parameter("seconds", "5", "duration in seconds"),
+    ],
+    example: "requests:load=0.7,fan=4+hogs",
+};
+
+/// What parts say that end with the others.
+const AS_LONG: &str = "duration in seconds; beside bounded parts, as long as they";
+
+pub(crate) const AUDIO: Kind = Kind {
+    name: "audio",
+    about: "a thread that mixes a short buffer each period; response times, buffers missed",
+    parameters: &[
+        parameter("rate", "200", "buffers a second"),
+        parameter(
+            "load",
+            "0.05",
+            "work of a buffer, as a share of what one CPU does in its period",
+        ),
+        parameter("seconds", "5", AS_LONG),
+    ],
+    example: "audio:rate=375+hogs",
+};
+
+pub(crate) const STREAM: Kind = Kind {
+    name: "stream",
+    about: "an encoder: threads that share each picture of a video; response times, pictures missed",
+    parameters: &[
+        parameter("rate", "60", "pictures a second"),
+        parameter(
+            "load",
+            "0.5",
+            "work of a picture, as a share of what one CPU does in its period",
+        ),
+        parameter(
+            "jitter",
+            "0.2",
+            "how far the work varies from picture to picture, as a share",
+        ),
+        parameter("threads", "2", "threads that share a picture"),
+        parameter("seconds", "5", AS_LONG),
+    ],
+    example: "stream:rate=30,threads=4+hogs",
+};
+
+pub(crate) const TENANTS: Kind = Kind {
+    name: "tenants",
+    about: "cgroups of given weights, each with processes that compute and a service; shares against \
+            weights, wakeup latencies; needs root",
+    parameters: &[
+        parameter("weights", "100/300", "the tenants' weights, two or more"),
+        parameter(
+            "hogs",
+            "1/cpu",
+            "processes of each tenant that only compute, as a number or for each CPU (`1/cpu`)",
+        ),
+        parameter("rate", "100", "wakeups of each tenant's service a second"),
+        parameter(
+            "burst_us",
+            "500",
+            "what a service computes each time, in microseconds",
+        ),
+        parameter("seconds", "5", "duration in seconds"),
+    ],
+    example: "tenants:weights=100/200/400",
+};
+
+static KINDS: [Kind; 11] = [
+    MESSAGING, PIPE, FRAMES, HOGS, BUILD, COMPILE, ISOLATION, REQUESTS, AUDIO, STREAM, TENANTS,
+];
+
+/// A word for several parts with parameters of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The word.
+    pub name: &'static str,
+    /// What it stands for. Parameters that follow the word belong to the first part.
+    pub parts: &'static [(&'static str, &'static [(&'static str, &'static str)])],
+    /// What that is.
+    pub about: &'static str,
+}
+
+static ALIASES: [Alias; 1] = [Alias {
+    name: "game",
+    parts: &[("frames", &[("load", "0.7")]), ("audio", &[])],
+    about: "a game with its sound: heavier frames, and audio",
+}];
+
+/// Words for several parts.
+pub fn aliases() -> &'static [Alias] {
+    &ALIASES
+}
 
 /// The kinds of part there are, in the order in which help should show them.
 pub fn list() -> &'static [Kind] {
@@ -206,8 +323,27 @@ pub fn list() -> &'static [Kind] {
 
 /// The names, for error messages.
 pub(crate) fn known() -> String {
-    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let kinds = KINDS.iter().map(|kind| kind.name);
+    let names: Vec<_> = kinds
+        .chain(ALIASES.iter().map(|alias| alias.name))
+        .collect();
     names.join(", ")
+}
+
+impl fmt::Display for Alias {
+    /// The text that it stands for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (kind, settings)) in self.parts.iter().enumerate() {
+            f.write_str(if index > 0 { "+" } else { "" })?;
+            f.write_str(kind)?;
+            let mut separator = ':';
+            for (name, value) in *settings {
+                write!(f, "{separator}{name}={value}")?;
+                separator = ',';
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Kind {

@@ -2,9 +2,12 @@
 
 use crate::error::Error;
 use crate::kinds::{self, Kind};
+use crate::periodic::Periodic;
+use crate::requests::Requests;
 use crate::spec::{
     Build, Builds, Compile, Count, Frames, Hogs, Isolation, Messaging, Part, Pipe, Place, Workload,
 };
+use crate::tenants::Tenants;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -18,21 +21,25 @@ impl FromStr for Workload {
                 known: kinds::known(),
             });
         }
-        let texts: Vec<&str> = text.split('+').map(str::trim).collect();
-        let mut parts: Vec<Part> = Vec::with_capacity(texts.len());
-        for (index, part) in texts.iter().enumerate() {
-            let values = Values::read(part, Place::of(index, texts.len()))?;
-            if parts
-                .iter()
-                .any(|other| other.kind().name == values.kind.name)
-            {
-                return Err(Error::RepeatedKind {
-                    kind: values.kind.name,
-                });
-            }
-            parts.push(values.part()?);
+        let parts: Vec<Written<'_>> = text.split('+').flat_map(Written::read).collect();
+        let mut workload = Self { parts: Vec::new() };
+        let count = parts.len();
+        for (index, part) in parts.into_iter().enumerate() {
+            workload.add(&Values::new(part, Place::of(index, count))?)?;
         }
-        Ok(Self { parts })
+        Ok(workload)
+    }
+}
+
+impl Workload {
+    /// Adds a part; each kind can be there once.
+    pub(crate) fn add(&mut self, values: &Values<'_>) -> Result<(), Error> {
+        let kind = values.kind.name;
+        if self.parts.iter().any(|other| other.kind().name == kind) {
+            return Err(Error::RepeatedKind { kind });
+        }
+        self.parts.push(values.part()?);
+        Ok(())
     }
 }
 
@@ -54,16 +61,67 @@ impl From<Workload> for String {
 const SECONDS: RangeInclusive<f64> = 0.05..=86_400.0;
 
 /// The parameters of one part as written, over its kind's defaults.
-struct Values<'a> {
+pub(crate) struct Values<'a> {
     kind: &'static Kind,
     given: Vec<(&'a str, &'a str)>,
+    /// What stands in the place of defaults.
+    preset: &'static [(&'static str, &'static str)],
     place: Place,
 }
 
-impl<'a> Values<'a> {
-    fn read(text: &'a str, place: Place) -> Result<Self, Error> {
+/// One part as written, or as a word for several stands for it.
+pub(crate) struct Written<'a> {
+    name: &'a str,
+    given: Vec<(&'a str, &'a str)>,
+    preset: &'static [(&'static str, &'static str)],
+}
+
+impl<'a> Written<'a> {
+    fn read(text: &'a str) -> Vec<Self> {
+        let text = text.trim();
         let (name, settings) = text.split_once(':').unwrap_or((text, ""));
-        let name = name.trim();
+        let settings = settings.split(',').map(str::trim);
+        let given = settings.filter(|setting| !setting.is_empty());
+        let given = given.map(|setting| {
+            let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+            (name.trim(), value.trim())
+        });
+        Self::expand(name.trim(), given.collect())
+    }
+
+    /// The part of this name with these parameters, or the parts for which the name stands; the
+    /// parameters are the first one's then.
+    pub(crate) fn expand(name: &'a str, given: Vec<(&'a str, &'a str)>) -> Vec<Self> {
+        let alias = kinds::aliases().iter().find(|alias| alias.name == name);
+        let Some(alias) = alias else {
+            let preset = &[];
+            return vec![Self {
+                name,
+                given,
+                preset,
+            }];
+        };
+        let parts = alias.parts.iter().map(|(name, preset)| Self {
+            name,
+            given: Vec::new(),
+            preset,
+        });
+        let mut parts: Vec<Self> = parts.collect();
+        if let Some(first) = parts.first_mut() {
+            first.given = given;
+        }
+        parts
+    }
+}
+
+impl<'a> Values<'a> {
+    /// Looks whether there is such a part and whether it has these parameters.
+    pub(crate) fn new(written: Written<'a>, place: Place) -> Result<Self, Error> {
+        let Written {
+            name,
+            given: parameters,
+            preset,
+        } = written;
         let kind = kinds::list()
             .iter()
             .find(|kind| kind.name == name)
@@ -72,13 +130,7 @@ impl<'a> Values<'a> {
                 known: kinds::known(),
             })?;
         let mut given: Vec<(&str, &str)> = Vec::new();
-        for setting in settings
-            .split(',')
-            .map(str::trim)
-            .filter(|setting| !setting.is_empty())
-        {
-            let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-            let (name, value) = (name.trim(), value.trim());
+        for (name, value) in parameters {
             if !kind
                 .parameters
                 .iter()
@@ -98,7 +150,12 @@ impl<'a> Values<'a> {
             }
             given.push((name, value));
         }
-        Ok(Self { kind, given, place })
+        Ok(Self {
+            kind,
+            given,
+            preset,
+            place,
+        })
     }
 
     fn part(&self) -> Result<Part, Error> {
@@ -126,6 +183,23 @@ impl<'a> Values<'a> {
                 optimize: self.integer("optimize", 0..=3)?,
             }),
             "isolation" => self.isolation().map(Part::Isolation)?,
+            "requests" => Part::Requests(Requests {
+                messengers: self.integer("messengers", 1..=256)?,
+                workers: self.count("workers")?,
+                fan: self.integer("fan", 1..=64)?,
+                work_us: self.integer("work_us", 1..=1_000_000)?,
+                load: self.real("load", 0.001..=4.0)?,
+                seconds: self.real("seconds", SECONDS)?,
+            }),
+            "audio" => Part::Audio(Periodic {
+                rate: self.integer("rate", 1..=1000)?,
+                load: self.real("load", 0.0..=0.9)?,
+                jitter: 0.0,
+                threads: 1,
+                seconds: self.real("seconds", SECONDS)?,
+            }),
+            "stream" => self.stream().map(Part::Stream)?,
+            "tenants" => self.tenants().map(Part::Tenants)?,
             _ => Part::Hogs(Hogs {
                 count: self.count("count")?,
                 seconds: self.real("seconds", SECONDS)?,
@@ -158,17 +232,64 @@ impl<'a> Values<'a> {
             burst_us: self.integer("burst_us", 0..=1_000_000)?,
             seconds: self.real("seconds", SECONDS)?,
         };
-        if u64::from(isolation.burst_us) * 1000 > isolation.period_ns() / 2 {
-            let most_us = isolation.period_ns() / 2000;
+        self.check_burst(isolation.burst_us, isolation.period_ns())?;
+        Ok(isolation)
+    }
+
+    fn stream(&self) -> Result<Periodic, Error> {
+        let stream = Periodic {
+            rate: self.integer("rate", 1..=1000)?,
+            load: self.real("load", 0.001..=64.0)?,
+            jitter: self.real("jitter", 0.0..=0.9)?,
+            threads: self.integer("threads", 1..=64)?,
+            seconds: self.real("seconds", SECONDS)?,
+        };
+        let needed = stream.load * (1.0 + stream.jitter);
+        if needed > f64::from(stream.threads) {
+            let threads = needed.ceil();
+            let expected = format!("its pictures cannot be on time; add threads={threads}");
+            return Err(self.bad("load", expected));
+        }
+        Ok(stream)
+    }
+
+    fn tenants(&self) -> Result<Tenants, Error> {
+        let weights = self.text("weights").split('/');
+        let weights: Vec<u32> = weights
+            .map_while(|weight| weight.trim().parse().ok())
+            .filter(|weight| (1..=10_000).contains(weight))
+            .collect();
+        let written = self.text("weights").split('/').count();
+        if weights.len() != written || !Tenants::COUNT.contains(&written) {
+            let (low, high) = Tenants::COUNT.into_inner();
+            let expected = format!("give {low} to {high} weights from 1 to 10000, such as 100/300");
+            return Err(self.bad("weights", expected));
+        }
+        let tenants = Tenants {
+            weights,
+            hogs: self.count("hogs")?,
+            rate: self.integer("rate", 1..=1000)?,
+            burst_us: self.integer("burst_us", 0..=1_000_000)?,
+            seconds: self.real("seconds", SECONDS)?,
+        };
+        self.check_burst(tenants.burst_us, tenants.period_ns())?;
+        Ok(tenants)
+    }
+
+    /// What wakes at a rate must have time to sleep.
+    fn check_burst(&self, burst_us: u32, period_ns: u64) -> Result<(), Error> {
+        if u64::from(burst_us) * 1000 > period_ns / 2 {
+            let most_us = period_ns / 2000;
             let expected = format!("half a CPU is the most: {most_us} at this rate");
             return Err(self.bad("burst_us", expected));
         }
-        Ok(isolation)
+        Ok(())
     }
 
     /// The value as written, or the default.
     fn text(&self, name: &str) -> &'a str {
-        let given = self.given.iter().find(|(other, _)| *other == name);
+        let mut given = self.given.iter().chain(self.preset);
+        let given = given.find(|(other, _)| *other == name);
         given.map_or_else(|| self.kind.default(name, self.place), |(_, value)| value)
     }
 
@@ -310,6 +431,33 @@ fn settings(part: &Part) -> Vec<(&'static str, String)> {
             ("rate", isolation.rate.to_string()),
             ("burst_us", isolation.burst_us.to_string()),
             ("seconds", isolation.seconds.to_string()),
+        ],
+        Part::Requests(requests) => vec![
+            ("messengers", requests.messengers.to_string()),
+            ("workers", requests.workers.to_string()),
+            ("fan", requests.fan.to_string()),
+            ("work_us", requests.work_us.to_string()),
+            ("load", requests.load.to_string()),
+            ("seconds", requests.seconds.to_string()),
+        ],
+        Part::Audio(audio) => vec![
+            ("rate", audio.rate.to_string()),
+            ("load", audio.load.to_string()),
+            ("seconds", audio.seconds.to_string()),
+        ],
+        Part::Stream(stream) => vec![
+            ("rate", stream.rate.to_string()),
+            ("load", stream.load.to_string()),
+            ("jitter", stream.jitter.to_string()),
+            ("threads", stream.threads.to_string()),
+            ("seconds", stream.seconds.to_string()),
+        ],
+        Part::Tenants(tenants) => vec![
+            ("weights", tenants.weights_text()),
+            ("hogs", tenants.hogs.to_string()),
+            ("rate", tenants.rate.to_string()),
+            ("burst_us", tenants.burst_us.to_string()),
+            ("seconds", tenants.seconds.to_string()),
         ],
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod build;
 pub(crate) mod compile;
+mod crowd;
 mod frames;
 mod gate;
 mod handoff;
@@ -13,8 +14,11 @@ mod hogs;
 mod isolation;
 mod make;
 mod messaging;
+mod periodic;
 mod pipe;
+mod requests;
 pub(crate) mod spinner;
+mod tenants;
 
 use crate::calibration::Calibration;
 use crate::error::{Error, TOO_MANY_TASKS};
@@ -34,6 +38,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long background tasks get to come to their CPUs before the foreground starts.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(5);
+/// What the background has for its start, before anything is measured: page faults of new threads
+/// and their memory's lock take a short foreground longer than its own work.
+const SETTLE_TIME: Duration = Duration::from_millis(100);
 
 /// What a run depends on beside its workload.
 #[derive(Clone, Debug)]
@@ -177,6 +184,9 @@ fn conduct(workload: &Workload, options: &RunOptions<'_>, gate: &Gate) -> (Vec<S
     if !gate.background_runs(BACKGROUND_LIMIT) {
         notes.push("not all background tasks had run before the foreground started".to_owned());
     }
+    if gate.has_background() {
+        gate.wait_failure(SETTLE_TIME);
+    }
     gate.open_foreground();
     let limit_ns = clock::now_ns() + options.time_limit.as_nanos() as u64;
     let end_ns = unbounded_seconds(workload).map(|limit_s| start_ns + (limit_s * 1e9) as u64);
@@ -223,14 +233,24 @@ fn supervise(part: &Part, context: &Context<'_>) -> Result<PartReport, Error> {
         Part::Build(build) => build::run(build, context),
         Part::Compile(compile) => compile::run(compile, context),
         Part::Isolation(isolation) => isolation::run(isolation, context),
+        Part::Requests(requests) => requests::run(requests, context),
+        Part::Audio(audio) => periodic::run("audio", crate::names::AUDIO, audio, context),
+        Part::Stream(stream) => {
+            periodic::run("stream", crate::names::ENCODER_SLICE, stream, context)
+        }
+        Part::Tenants(tenants) => tenants::run(tenants, context),
     };
     attendance.succeeded = report.is_ok();
     report
 }
 
-/// A supervisor that is itself a task of its part bears that task's name.
 fn supervisor_name(part: &Part, context: &Context<'_>) -> String {
-    let role = match part {
+    crate::names::task_name(supervisor_role(part), context.salt)
+}
+
+/// A supervisor that is itself a task of its part bears that task's name.
+fn supervisor_role(part: &Part) -> &'static str {
+    match part {
         Part::Messaging(_) => "messaging",
         Part::Pipe(_) => crate::names::PING,
         Part::Frames(_) => crate::names::FRAME_INPUT,
@@ -238,8 +258,11 @@ fn supervisor_name(part: &Part, context: &Context<'_>) -> String {
         Part::Build(_) => "build",
         Part::Compile(_) => "compile",
         Part::Isolation(_) => "isolation",
-    };
-    crate::names::task_name(role, context.salt)
+        Part::Requests(_) => "requests",
+        Part::Audio(_) => crate::names::AUDIO,
+        Part::Stream(_) => crate::names::ENCODER,
+        Part::Tenants(_) => "tenants",
+    }
 }
 
 fn join(
@@ -284,5 +307,23 @@ fn sum_up(
         wall_s,
         calibration,
         notes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{role, task_name};
+
+    #[test]
+    fn supervisors_are_told_by_their_names_too() {
+        for kind in crate::list() {
+            let workload: Workload = kind.example.parse().unwrap();
+            for part in workload.parts() {
+                let expected = supervisor_role(part);
+                let name = task_name(expected, Some("a"));
+                assert_eq!(role(&name, "a"), Some(expected), "{}", kind.name);
+            }
+        }
     }
 }

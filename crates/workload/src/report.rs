@@ -54,6 +54,31 @@ pub struct Quantiles {
     pub p999: f64,
     /// The greatest.
     pub max: f64,
+    /// The distribution for a plot: the share of values, from 0 to 1, that are at most so great;
+    /// rising in both, closer towards the tail. Reports of earlier builds have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Quantiles {
+    /// Of these durations, in microseconds.
+    pub fn of(part: &str, name: &str, durations: &Durations) -> Self {
+        let at = |quantile| micros(durations.quantile_ns(quantile));
+        // Eight digits keep files short and tell shares apart.
+        let point = |(share, ns): (f64, u64)| ((share * 1e8).round() / 1e8, micros(ns));
+        Self {
+            part: part.to_owned(),
+            name: name.to_owned(),
+            unit: "us".to_owned(),
+            count: durations.count(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: micros(durations.max_ns()),
+            points: durations.points_ns().into_iter().map(point).collect(),
+        }
+    }
 }
 
 /// What a run of a workload found.
@@ -156,7 +181,7 @@ fn quantile_row(quantiles: &Quantiles) -> [String; 9] {
 }
 
 /// Rows with columns as wide as their widest cell, to the right where told, two spaces between.
-pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[bool; N]) -> String {
+pub fn table<const N: usize>(rows: &[[String; N]], right: &[bool; N]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -181,7 +206,7 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[bool; N]) -> 
 }
 
 /// At least three significant digits, and no more places than they need.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let places = match value.abs() {
         magnitude if magnitude == 0.0 || magnitude >= 1000.0 => 0,
         magnitude if magnitude >= 100.0 => 1,
@@ -198,18 +223,22 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// Collects what one part found.
-pub(crate) struct PartReport {
+#[derive(Clone, Debug)]
+pub struct PartReport {
     part: &'static str,
-    pub(crate) metrics: Vec<Metric>,
-    pub(crate) histograms: Vec<Quantiles>,
+    /// Its figures, the primary one first.
+    pub metrics: Vec<Metric>,
+    /// The histograms behind them.
+    pub histograms: Vec<Quantiles>,
     /// Why the part ended early, if it did.
-    pub(crate) unfinished: Option<String>,
+    pub unfinished: Option<String>,
     /// What a reader must know beside the figures.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 impl PartReport {
-    pub(crate) fn new(part: &'static str) -> Self {
+    /// Nothing yet.
+    pub fn new(part: &'static str) -> Self {
         Self {
             part,
             metrics: Vec::new(),
@@ -219,8 +248,8 @@ impl PartReport {
         }
     }
 
-    /// The first metric of a part is its primary one.
-    pub(crate) fn metric(&mut self, name: &str, unit: &str, value: f64, better: Better) {
+    /// Adds a figure. The first metric of a part is its primary one.
+    pub fn metric(&mut self, name: &str, unit: &str, value: f64, better: Better) {
         self.metrics.push(Metric {
             part: self.part.to_owned(),
             name: name.to_owned(),
@@ -231,34 +260,25 @@ impl PartReport {
         });
     }
 
-    pub(crate) fn histogram(&mut self, name: &str, durations: &Durations) {
-        let at = |quantile| micros(durations.quantile_ns(quantile));
-        self.histograms.push(Quantiles {
-            part: self.part.to_owned(),
-            name: name.to_owned(),
-            unit: "us".to_owned(),
-            count: durations.count(),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: micros(durations.max_ns()),
-        });
+    /// Adds the quantiles of a histogram.
+    pub fn histogram(&mut self, name: &str, durations: &Durations) {
+        let quantiles = Quantiles::of(self.part, name, durations);
+        self.histograms.push(quantiles);
     }
 }
 
 /// Nanoseconds as seconds.
-pub(crate) fn seconds(duration_ns: u64) -> f64 {
+pub fn seconds(duration_ns: u64) -> f64 {
     duration_ns as f64 / 1e9
 }
 
 /// Nanoseconds as milliseconds.
-pub(crate) fn millis(duration_ns: u64) -> f64 {
+pub fn millis(duration_ns: u64) -> f64 {
     duration_ns as f64 / 1e6
 }
 
 /// Nanoseconds as microseconds.
-pub(crate) fn micros(duration_ns: u64) -> f64 {
+pub fn micros(duration_ns: u64) -> f64 {
     duration_ns as f64 / 1e3
 }
 

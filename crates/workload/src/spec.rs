@@ -2,6 +2,9 @@
 
 use crate::kinds::{self, Kind};
 use crate::lengths;
+use crate::periodic::Periodic;
+use crate::requests::Requests;
+use crate::tenants::Tenants;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -34,6 +37,14 @@ pub enum Part {
     Compile(Compile),
     /// A polite cgroup beside a hostile one.
     Isolation(Isolation),
+    /// Message threads that wake workers.
+    Requests(Requests),
+    /// A short buffer of sound each period.
+    Audio(Periodic),
+    /// An encoder of video.
+    Stream(Periodic),
+    /// Cgroups with weights.
+    Tenants(Tenants),
 }
 
 /// Groups of `fan` senders and `fan` receivers.
@@ -176,6 +187,12 @@ pub enum Count {
 }
 
 impl Workload {
+    /// No parts: for a simulation whose tasks come from elsewhere. Has no text.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { parts: Vec::new() }
+    }
+
     /// The parts, the measured foreground first.
     pub fn parts(&self) -> &[Part] {
         &self.parts
@@ -191,6 +208,11 @@ impl Workload {
                 Part::Hogs(hogs) => hogs.seconds = duration.as_secs_f64(),
                 Part::Build(build) => build.seconds = duration.as_secs_f64(),
                 Part::Isolation(isolation) => isolation.seconds = duration.as_secs_f64(),
+                Part::Requests(requests) => requests.seconds = duration.as_secs_f64(),
+                Part::Audio(periodic) | Part::Stream(periodic) => {
+                    periodic.seconds = duration.as_secs_f64();
+                }
+                Part::Tenants(tenants) => tenants.seconds = duration.as_secs_f64(),
                 Part::Messaging(_) | Part::Pipe(_) | Part::Compile(_) => {}
             }
         }
@@ -245,6 +267,10 @@ impl Part {
             Self::Build(_) => &kinds::BUILD,
             Self::Compile(_) => &kinds::COMPILE,
             Self::Isolation(_) => &kinds::ISOLATION,
+            Self::Requests(_) => &kinds::REQUESTS,
+            Self::Audio(_) => &kinds::AUDIO,
+            Self::Stream(_) => &kinds::STREAM,
+            Self::Tenants(_) => &kinds::TENANTS,
         }
     }
 
@@ -254,15 +280,18 @@ impl Part {
     }
 
     /// The duration of a part that does not end by itself, for when no other part ends.
-    pub(crate) fn unbounded_seconds(&self) -> Option<f64> {
+    pub fn unbounded_seconds(&self) -> Option<f64> {
         match self {
             Self::Hogs(hogs) => Some(hogs.seconds),
+            Self::Audio(periodic) | Self::Stream(periodic) => Some(periodic.seconds),
             Self::Build(build) => (build.builds == Builds::Endless).then_some(build.seconds),
             Self::Messaging(_)
             | Self::Pipe(_)
             | Self::Frames(_)
             | Self::Compile(_)
-            | Self::Isolation(_) => None,
+            | Self::Isolation(_)
+            | Self::Requests(_)
+            | Self::Tenants(_) => None,
         }
     }
 }

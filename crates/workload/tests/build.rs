@@ -1,4 +1,5 @@
 //! Short real builds: programs that are executed, files, and nothing left of them.
+#![cfg(feature = "real")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Short chaos on this machine. CPUs are only taken offline in a directory that looks like the
 //! kernel's. What the kernel refuses here is counted, so this runs as any user.
+#![cfg(feature = "real")]
 
 use baton_workload::Calibration;
 use baton_workload::chaos::{ChaosOptions, ChaosReport, chaos};

@@ -1,4 +1,5 @@
 //! Short real compilations, of a project that looks like Lua's to the workload.
+#![cfg(feature = "real")]
 
 mod common;
 

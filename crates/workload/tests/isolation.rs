@@ -1,34 +1,12 @@
 //! Two cgroups against each other, where this machine lets us; in VMs it always does, and a test of
 //! the program `baton` runs it there.
+#![cfg(feature = "real")]
 
 mod common;
 
-use baton_workload::{Error, RunOptions, Workload, run};
-use common::{ONE_AT_A_TIME, assert_nothing_left, quick, value};
-use std::path::Path;
-use std::sync::PoisonError;
+use baton_workload::RunOptions;
+use common::{quick, run_or_refuse, value};
 use std::time::Duration;
-
-/// Runs it; afterwards there must be neither processes nor cgroups.
-fn run_or_refuse(text: &str, options: &RunOptions<'_>) -> Result<baton_workload::Report, Error> {
-    let workload: Workload = text.parse().expect("valid");
-    let outcome = {
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        run(&workload, options)
-    };
-    assert_nothing_left();
-    let own = format!("baton-isolation-{}", std::process::id());
-    for place in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
-        assert!(!Path::new(place).join(&own).exists(), "a cgroup is left");
-    }
-    if let Err(error) = &outcome {
-        // The only good reason, and then it must say what to do.
-        assert!(matches!(error, Error::Missing { .. }), "{error}");
-        let remedy = "run it as root where cgroup v2 has the cpu controller";
-        assert!(error.to_string().contains(remedy), "{error}");
-    }
-    outcome
-}
 
 #[test]
 fn the_polite_one_is_measured_or_the_reason_told() {

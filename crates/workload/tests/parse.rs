@@ -1,6 +1,6 @@
 //! Workloads from text, and back.
 
-use baton_workload::{Count, Part, Workload, list};
+use baton_workload::{Count, Part, Workload, aliases, list};
 
 /// The text is a workload that prints as `short`, and in full as `full`; both parse back to it.
 fn check(text: &str, short: &str, full: &str) {
@@ -67,6 +67,61 @@ fn parts_and_parameters() {
         "isolation:forks=0,rate=1000,burst_us=0",
         "isolation:hogs=4/cpu,forks=0,rate=1000,burst_us=0,seconds=5",
     );
+    check(
+        "requests:fan=4,workers=8",
+        "requests:workers=8,fan=4",
+        "requests:messengers=2,workers=8,fan=4,work_us=1000,load=0.5,seconds=5",
+    );
+    check(
+        "audio:rate=375",
+        "audio:rate=375",
+        "audio:rate=375,load=0.05,seconds=5",
+    );
+    check(
+        "stream:load=1.5,threads=4",
+        "stream:load=1.5,threads=4",
+        "stream:rate=60,load=1.5,jitter=0.2,threads=4,seconds=5",
+    );
+    check(
+        "tenants:weights=50/100/200",
+        "tenants:weights=50/100/200",
+        "tenants:weights=50/100/200,hogs=1/cpu,rate=100,burst_us=500,seconds=5",
+    );
+}
+
+#[test]
+fn a_word_stands_for_several_parts() {
+    let game = "frames:load=0.7+audio";
+    let full =
+        "frames:fps=60,load=0.7,jitter=0.2,deadline=1,seconds=5+audio:rate=200,load=0.05,seconds=5";
+    check("game", game, full);
+    check(
+        " game : fps=120",
+        "frames:fps=120,load=0.7+audio",
+        &full.replace("fps=60", "fps=120"),
+    );
+    check(
+        "game:load=0.4",
+        "frames:load=0.4+audio",
+        &full.replace("0.7", "0.4"),
+    );
+    check(
+        "game+stream",
+        "frames:load=0.7+audio+stream",
+        &format!("{full}+stream:rate=60,load=0.5,jitter=0.2,threads=2,seconds=5"),
+    );
+    check_refused(
+        "game+audio",
+        "`audio` occurs twice; name it once and raise its numbers instead",
+    );
+    check_refused(
+        "game:rate=4",
+        "`frames` has no parameter `rate`; it has fps, load, jitter, deadline, seconds",
+    );
+    for alias in aliases() {
+        let parts = alias.name.parse::<Workload>().expect("it is listed");
+        assert_eq!(alias.to_string().parse().ok(), Some(parts));
+    }
 }
 
 #[test]
@@ -122,7 +177,8 @@ fn examples_and_defaults_of_the_list_parse() {
 
 #[test]
 fn what_cannot_be_is_refused_with_a_remedy() {
-    let known = "messaging, pipe, frames, hogs, build, compile, isolation";
+    let known = "messaging, pipe, frames, hogs, build, compile, isolation, requests, audio, stream, \
+                 tenants, game";
     check_refused(
         " ",
         &format!("the workload is empty; name one of {known}, or several joined by `+`"),
@@ -178,6 +234,21 @@ fn what_cannot_be_is_refused_with_a_remedy() {
     check_refused(
         "isolation:burst_us=3000",
         "`isolation:burst_us=3000` cannot be: half a CPU is the most: 2500 at this rate",
+    );
+    check_refused(
+        "tenants:burst_us=6000",
+        "`tenants:burst_us=6000` cannot be: half a CPU is the most: 5000 at this rate",
+    );
+    for weights in ["100", "100/0", "100/", "1/2/x", "100/10001"] {
+        let message = format!(
+            "`tenants:weights={weights}` cannot be: \
+             give 2 to 16 weights from 1 to 10000, such as 100/300"
+        );
+        check_refused(&format!("tenants:weights={weights}"), &message);
+    }
+    check_refused(
+        "stream:load=1.7",
+        "`stream:load=1.7` cannot be: its pictures cannot be on time; add threads=3",
     );
     check_refused(
         "frames:load=NaN",

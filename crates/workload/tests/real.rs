@@ -1,4 +1,5 @@
 //! Short real runs. They assert structure and accounts, never speed.
+#![cfg(feature = "real")]
 
 mod common;
 
@@ -66,7 +67,60 @@ fn hogs_work_for_their_time() {
 }
 
 #[test]
+fn requests_are_all_accounted_for() {
+    // Two threads, one request in 2 ms each at half of the work of one CPU, so many on several.
+    let report = check("requests:workers=3,work_us=500,seconds=0.4");
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let value = |name| value(&report, "requests", name);
+    let requests = report.histograms[0].count;
+    let expected = (200.0 * cpus as f64) as u64;
+    assert!(requests.abs_diff(expected) <= 2, "{report}");
+    let answered = value("requests_per_s") * (report.wall_s + 0.1);
+    assert!(
+        answered + value("unanswered") >= requests as f64 * 0.5,
+        "{report}"
+    );
+    assert!(report.histograms[1].count > 0, "nobody was woken: {report}");
+    assert!(value("request_p99_us") >= 500.0 / 1000.0, "{report}");
+}
+
+#[test]
+fn beats_are_all_accounted_for() {
+    for (part, text) in [
+        ("audio", "audio:seconds=0.3"),
+        ("stream", "stream:rate=200,threads=3,seconds=0.3"),
+    ] {
+        let report = check(text);
+        let value = |name| value(&report, part, name);
+        // The last may still be under way.
+        let beats_max = (report.wall_s * 200.0).max(60.0);
+        assert!((40.0..=beats_max).contains(&value("beats")), "{report}");
+        assert_eq!(
+            report.histograms[0].count as f64,
+            value("beats"),
+            "{report}"
+        );
+        assert!(value("dropped") <= value("missed"), "{report}");
+    }
+    // Far too much for any CPU: the calibration claims ten thousand times as much.
+    let heavy = Calibration {
+        units_per_ms: 1e7,
+        spread: 0.0,
+    };
+    let options = RunOptions {
+        calibration: Some(heavy),
+        ..RunOptions::default()
+    };
+    let report = run_text("stream:rate=100,load=0.1,jitter=0,seconds=0.5", &options);
+    assert!(value(&report, "stream", "missed") > 10.0, "{report}");
+    assert!(value(&report, "stream", "on_time_share") < 0.5, "{report}");
+}
+
+#[test]
 fn combinations_report_all_parts() {
+    check("frames:seconds=0.2+audio+stream:rate=100");
+    check("requests:workers=2,work_us=100,seconds=0.2+hogs:count=2");
+
     let report = check("pipe:rounds=50+hogs:count=2");
     assert!(value(&report, "hogs", "work_per_s") > 0.0);
     check("messaging:groups=1,loops=2,fan=2,threads=no+pipe:rounds=20,threads=no+hogs:count=1");
@@ -92,6 +146,9 @@ fn a_limit_ends_what_would_go_on() {
         "messaging:loops=10000000,fan=2",
         "messaging:loops=10000000,fan=2,threads=no",
         "frames:seconds=1000",
+        "requests:seconds=1000",
+        "audio:seconds=1000",
+        "stream:seconds=1000",
         "hogs:seconds=1000",
     ];
     for text in endless {

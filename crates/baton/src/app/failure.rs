@@ -31,8 +31,15 @@ pub enum Code {
     BadWorkload,
     /// There is no such machine, or its file has a mistake; exit status 2.
     BadMachine,
+    /// A file of task classes that cannot be read, has a mistake, or does not fit the
+    /// machine; exit status 2.
+    BadClasses,
+    /// A cgroup that does not exist or cannot be read; exit status 2.
+    BadCgroup,
     /// A log that cannot be replayed; exit status 2.
     BadLog,
+    /// A recording that cannot be read; exit status 2.
+    BadRecording,
     /// A name that a project cannot have; exit status 2.
     BadName,
     /// Something is there already; exit status 2.
@@ -65,7 +72,10 @@ impl Code {
             Self::BadParameter => "bad-parameter",
             Self::BadWorkload => "bad-workload",
             Self::BadMachine => "bad-machine",
+            Self::BadClasses => "bad-classes",
+            Self::BadCgroup => "bad-cgroup",
             Self::BadLog => "bad-log",
+            Self::BadRecording => "bad-recording",
             Self::BadName => "bad-name",
             Self::Exists => "exists",
             Self::NoRoot => "no-root",
@@ -92,7 +102,10 @@ impl Code {
             | Self::BadParameter
             | Self::BadWorkload
             | Self::BadMachine
+            | Self::BadClasses
+            | Self::BadCgroup
             | Self::BadLog
+            | Self::BadRecording
             | Self::BadName
             | Self::Exists => 2,
             Self::NoRoot | Self::NoSchedExt | Self::NotBuilt | Self::Machine => 3,
@@ -109,6 +122,8 @@ pub struct Failure {
     pub code: Code,
     /// One sentence with the remedy.
     pub message: String,
+    /// Whether the command's own JSON tells of it, so that nothing else has to.
+    told: bool,
 }
 
 #[derive(Serialize)]
@@ -129,6 +144,37 @@ impl Failure {
         Self {
             code,
             message: message.into(),
+            told: false,
+        }
+    }
+
+    /// The failure as the member `error` of a command's own document, which is printed
+    /// instead of one about the failure alone.
+    ///
+    /// # Errors
+    /// When the document cannot be made.
+    pub fn within(mut self, document: &impl Serialize) -> Result<(Self, String), Self> {
+        #[derive(Serialize)]
+        struct Whole<'a, T> {
+            #[serde(flatten)]
+            document: &'a T,
+            error: Body<'a>,
+        }
+        let error = self.body();
+        match serde_json::to_string(&Whole { document, error }) {
+            Ok(text) => {
+                self.told = true;
+                Ok((self, text))
+            }
+            Err(_) => Err(self),
+        }
+    }
+
+    fn body(&self) -> Body<'_> {
+        Body {
+            code: self.code.name(),
+            exit_status: self.code.exit_status(),
+            message: &self.message,
         }
     }
 
@@ -146,12 +192,10 @@ impl Failure {
     #[must_use]
     pub fn report(&self, json: bool) -> ExitCode {
         let status = self.code.exit_status();
-        if json {
-            let error = Body {
-                code: self.code.name(),
-                exit_status: status,
-                message: &self.message,
-            };
+        if json && self.told {
+            // It stands in what was printed.
+        } else if json {
+            let error = self.body();
             let text = serde_json::to_string(&Document { error }).unwrap_or_default();
             let _ = writeln!(std::io::stdout(), "{text}");
         } else {
@@ -218,6 +262,16 @@ mod tests {
         check("", "edf", 3);
         check("fifo", "fifo", 0);
         check("kitten", "sitting", 3);
+    }
+
+    #[test]
+    fn a_failure_can_stand_in_a_document() {
+        let failure = Failure::new(Code::Ejected, "stalled");
+        let (_, text) = failure.within(&serde_json::json!({"wall_s": 1.5})).unwrap();
+        let whole: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(whole["wall_s"], 1.5);
+        assert_eq!(whole["error"]["code"], "ejected");
+        assert_eq!(whole["error"]["message"], "stalled");
     }
 
     #[test]

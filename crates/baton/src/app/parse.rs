@@ -15,7 +15,7 @@ pub fn parse<A>(describe: impl FnOnce(clap::Command) -> clap::Command) -> Result
 where
     A: CommandFactory + FromArgMatches,
 {
-    let command = describe(A::command());
+    let command = hide_only(describe(A::command()));
     let parsed = command
         .try_get_matches()
         .and_then(|matches| A::from_arg_matches(&matches));
@@ -29,5 +29,16 @@ where
         let first = text.lines().next().unwrap_or_default();
         let sentence = first.strip_prefix("error: ").unwrap_or(first);
         Failure::new(Code::Usage, format!("{sentence}; see --help"))
+    })
+}
+
+/// A takeover keeps the part of the machine that was scheduled before: `switch` has the arguments of
+/// `run`, and this one only to say so.
+fn hide_only(command: clap::Command) -> clap::Command {
+    if command.find_subcommand("switch").is_none() {
+        return command;
+    }
+    command.mut_subcommand("switch", |switch| {
+        switch.mut_arg("only", |only| only.hide(true))
     })
 }

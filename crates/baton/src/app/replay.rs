@@ -82,11 +82,14 @@ fn print(policy: &str, report: &ReplayReport, json: bool) {
             "decisions": report.decisions,
             "ending": report.ending.to_string(),
         });
-        println!("{document}");
+        outln!("{document}");
     } else {
-        println!(
+        outln!(
             "{policy} took all {} decisions again, in {} batches over {} events; {}",
-            report.decisions, report.batches, report.events, report.ending
+            report.decisions,
+            report.batches,
+            report.events,
+            report.ending
         );
     }
 }

@@ -36,9 +36,9 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let report = chaos(&options)?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        outln!("{}", serde_json::to_string(&report)?);
     } else {
-        print!("{report}");
+        out!("{report}");
     }
     Ok(if report.complete {
         ExitCode::SUCCESS

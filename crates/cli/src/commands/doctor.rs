@@ -61,7 +61,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let (run, vm, build) = (can(Area::Run), can(Area::Vm), can(Area::Build));
     if args.json {
         let can = serde_json::json!({"run": run, "vm": vm, "build": build});
-        println!("{}", serde_json::json!({"can": can, "checks": checks}));
+        outln!("{}", serde_json::json!({"can": can, "checks": checks}));
     } else {
         print(
             &checks,
@@ -82,16 +82,16 @@ fn print(checks: &[Check], areas: &[(Area, bool)]) {
             Area::Vm => "schedule a kernel in a VM (baton vm, baton bench)",
             Area::Build => "build Baton and policy projects",
         };
-        anstream::println!("{} {what}", mark(can, false));
+        outln!("{} {what}", mark(can, false));
         let checks: Vec<&Check> = checks.iter().filter(|check| check.area == area).collect();
         let rows: Vec<Vec<String>> = checks
             .iter()
             .map(|check| vec![check.name.to_owned(), check.detail.clone()])
             .collect();
         for (line, check) in table(&rows, |_| Align::Left).lines().zip(&checks) {
-            anstream::println!("    {} {line}", mark(check.ok, check.optional));
+            outln!("    {} {line}", mark(check.ok, check.optional));
             if let Some(remedy) = check.remedy.as_ref().filter(|_| !check.ok) {
-                anstream::println!("         {remedy}");
+                outln!("         {remedy}");
             }
         }
     }
@@ -113,7 +113,7 @@ fn run_checks() -> Vec<Check> {
         area: Area::Run,
         name: check.name,
         ok: check.ok,
-        optional: false,
+        optional: check.optional,
         detail: check.detail,
         remedy: check.remedy,
     };
@@ -212,16 +212,7 @@ fn kvm() -> (bool, &'static str) {
 
 fn build_checks() -> Vec<Check> {
     let cargo = version("cargo", &["--version"]);
-    let clang = env::var("CLANG")
-        .ok()
-        .into_iter()
-        .chain(
-            (CLANG_MIN..=CLANG_MAX)
-                .rev()
-                .map(|number| format!("clang-{number}")),
-        )
-        .chain(["clang".to_owned()])
-        .find(|name| clang_major(name).is_some_and(|major| major >= CLANG_MIN));
+    let clang = find_clang();
     let check = |name, found: Option<String>, remedy: &str| Check {
         area: Area::Build,
         name,
@@ -252,6 +243,16 @@ fn build_checks() -> Vec<Check> {
             "install its headers (Debian, Ubuntu: zlib1g-dev)",
         ),
     ]
+}
+
+/// The compiler of the BPF programs: what CLANG names, else the newest.
+pub(crate) fn find_clang() -> Option<String> {
+    let versions = (CLANG_MIN..=CLANG_MAX).rev();
+    let names = env::var("CLANG").into_iter();
+    let mut names = names
+        .chain(versions.map(|number| format!("clang-{number}")))
+        .chain(["clang".to_owned()]);
+    names.find(|name| clang_major(name).is_some_and(|major| major >= CLANG_MIN))
 }
 
 fn clang_major(name: &str) -> Option<u32> {

@@ -10,7 +10,10 @@ use std::{
 use anyhow::Context as _;
 use baton::app::{Code, Failure};
 
-use crate::{charge::Charge, failures::fail};
+use baton_lab::charge::{Charge, Output};
+use baton_workload::stop;
+
+use crate::failures::fail;
 
 /// Run a command under a policy, on this machine
 #[derive(clap::Args)]
@@ -31,11 +34,11 @@ pub(crate) struct Args {
 pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     // Signals go to the whole group: the command and the policy end by them, and this
     // process must outlive both to tell of it.
-    baton_workload::stop::on_signals().context("cannot catch signals")?;
-    let charge = Charge::take(&args.program, &args.arguments)?;
+    let stop = stop::on_signals().context("cannot catch signals")?;
+    let charge = Charge::take(&args.program, &args.arguments, Output::Report, stop)?;
     let (name, rest) = args.command.split_first().context("no command")?;
     let status = Command::new(name).args(rest).status();
-    let ended = charge.stop()?;
+    let ended = charge.stop(stop::hurry())?;
     if !ended.report.trim().is_empty() {
         eprintln!("{}", ended.report.trim_end());
     }

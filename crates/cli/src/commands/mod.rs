@@ -2,15 +2,20 @@
 
 mod bench;
 mod chaos;
-mod doctor;
+pub(crate) mod doctor;
 mod in_guest;
+mod lab;
 mod new;
 pub(crate) mod policies;
+#[cfg(feature = "kernel")]
+mod record;
 mod replay;
 mod run;
+mod sim;
 mod switch;
 #[cfg(feature = "kernel")]
 mod top;
+mod trace;
 mod vm;
 #[cfg(feature = "kernel")]
 mod why;
@@ -31,10 +36,15 @@ pub(crate) enum Command {
     Top(top::Args),
     #[cfg(feature = "kernel")]
     Why(why::Args),
+    #[cfg(feature = "kernel")]
+    Record(record::Args),
+    Trace(trace::Args),
     Replay(replay::Args),
+    Sim(sim::Args),
     Vm(vm::Args),
     Workload(workload::Args),
     Bench(bench::Args),
+    Lab(lab::Args),
     New(new::Args),
     #[command(hide = true)]
     Chaos(chaos::Args),
@@ -56,10 +66,15 @@ impl Command {
             Self::Top(args) => top::execute(&args),
             #[cfg(feature = "kernel")]
             Self::Why(args) => why::execute(&args),
+            #[cfg(feature = "kernel")]
+            Self::Record(args) => record::execute(&args),
+            Self::Trace(args) => trace::execute(&args),
             Self::Replay(args) => replay::execute(&args),
+            Self::Sim(args) => sim::execute(&args),
             Self::Vm(args) => vm::execute(&args),
             Self::Workload(args) => workload::execute(&args),
             Self::Bench(args) => bench::execute(&args),
+            Self::Lab(args) => lab::execute(&args),
             Self::New(args) => new::execute(&args),
             Self::Chaos(args) => chaos::execute(&args),
             Self::InGuest(args) => in_guest::execute(&args),

@@ -60,7 +60,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             .and_then(|()| fs::write(&path, text))
             .map_err(|error| Failure::io("write", &path, &error))?;
     }
-    println!("{name} is made. Next:\n  cd {name}\n  baton vm --policy . -- baton workload pipe");
+    outln!("{name} is made. Next:\n  cd {name}\n  baton vm --policy . -- baton workload pipe");
     Ok(ExitCode::SUCCESS)
 }
 

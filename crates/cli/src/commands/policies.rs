@@ -2,8 +2,12 @@
 
 use std::process::ExitCode;
 
-use baton::app::{Code, Failure, did_you_mean};
-use baton_policies::list;
+use baton::{
+    Policy,
+    app::{Code, Failure, did_you_mean},
+};
+use baton_policies::{Visitor, list, with_policy};
+use baton_policy::{Driver, Machine, Mode, Setup};
 use serde_json::{Value, json};
 
 use crate::table::{Align, table};
@@ -12,19 +16,22 @@ use crate::table::{Align, table};
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  baton policies --json")]
 pub(crate) struct Args {
-    /// Print JSON: a list of `name`, `summary` and `params`
+    /// Print JSON: a list of `name`, `summary`, `modes` and `params`
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
-        println!("{}", json!(list().iter().map(describe).collect::<Vec<_>>()));
+        outln!("{}", json!(list().iter().map(describe).collect::<Vec<_>>()));
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = Vec::new();
     for policy in list() {
+        let modes: Vec<_> = modes(policy.name).map(Mode::name).collect();
         rows.push([policy.name, "", policy.summary].map(String::from).into());
+        let meaning = "the modes that it has (run --mode)".to_owned();
+        rows.push(vec!["  --mode".to_owned(), modes.join(", "), meaning]);
         for param in policy.params {
             let name = format!("  {}", param.name);
             rows.push(vec![
@@ -34,7 +41,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             ]);
         }
     }
-    print!("{}", table(&rows, |_| Align::Left));
+    out!("{}", table(&rows, |_| Align::Left));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -46,7 +53,26 @@ fn describe(policy: &baton_policies::Entry) -> Value {
             |param| json!({"name": param.name, "default": param.default, "meaning": param.meaning}),
         )
         .collect();
-    json!({"name": policy.name, "summary": policy.summary, "params": params})
+    let modes: Vec<_> = modes(policy.name).map(Mode::name).collect();
+    json!({"name": policy.name, "summary": policy.summary, "modes": modes, "params": params})
+}
+
+/// Whether a policy can be made in a mode.
+struct Has(Mode);
+
+impl Visitor for Has {
+    type Output = bool;
+
+    fn visit<P: Policy + 'static>(self) -> bool {
+        let machine = Machine::uniform("any", 2);
+        Driver::<P>::new(&Setup::new(&machine, 1).with_mode(self.0)).is_ok()
+    }
+}
+
+/// The modes that a policy has, on a machine of equal CPUs.
+fn modes(policy: &str) -> impl Iterator<Item = Mode> {
+    let has = move |mode: &Mode| with_policy(policy, Has(*mode)) == Some(true);
+    [Mode::Decide, Mode::Hint].into_iter().filter(has)
 }
 
 /// The names, in the order of the list.

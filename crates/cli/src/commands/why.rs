@@ -57,17 +57,17 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         return fail(Code::Other("no-task", 1), message);
     }
     if args.json {
-        println!("{}", serde_json::to_string(&found)?);
+        outln!("{}", serde_json::to_string(&found)?);
         return Ok(ExitCode::SUCCESS);
     }
     let (policy, mode) = (&status["policy"], &status["mode"]);
-    println!(
+    outln!(
         "{}, mode {}",
         policy.as_str().unwrap_or("?"),
         mode.as_str().unwrap_or("?")
     );
     for task in &found {
-        print!("\n{}", describe(task));
+        out!("\n{}", describe(task));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,10 +87,12 @@ fn describe(task: &TaskReport) -> String {
     };
     let ms = |ns: u64| ns as f64 / 1e6;
     let mean_ms = ms(task.wait_sum_ns) / f64::from(task.waits.max(1));
+    let class = task.class.as_ref();
+    let class = class.map_or(String::new(), |class| format!("class {class}, "));
     let mut text = format!(
         "{} {}: {now} since {:.1} ms\n  waited {} times, {mean_ms:.3} ms in the mean, {:.1} ms at \
-         most; used {:.1} ms of CPU, {:.3} ms since its last sleep\n  weight {}, key offset {:.3} \
-         ms\n",
+         most; used {:.1} ms of CPU, {:.3} ms since its last sleep\n  {}weight {}, key offset \
+         {:.3} ms\n",
         task.pid,
         task.name,
         ms(task.for_ns),
@@ -98,6 +100,7 @@ fn describe(task: &TaskReport) -> String {
         ms(task.wait_max_ns),
         ms(task.runtime_ns),
         ms(task.burst_ns),
+        class,
         task.weight,
         task.key_offset_ns as f64 / 1e6,
     );
@@ -123,6 +126,8 @@ mod tests {
             name: "make".into(),
             cpu: 1,
             weight: 100,
+            cgroup: 3,
+            class: Some("batch".into()),
             state: TaskState::Waiting,
             for_ns: 2_500_000,
             queue: Some("ready of LLC 0".into()),
@@ -137,6 +142,7 @@ mod tests {
         let text = describe(&task);
         assert!(text.starts_with("7 make: waits in queue ready of LLC 0 since 2.5 ms\n"));
         assert!(text.contains("waited 4 times, 2.000 ms in the mean, 5.0 ms at most"));
+        assert!(text.contains("class batch, weight 100, key offset -0.500 ms"));
         assert!(text.contains("placed        3 times ( 75.0 %) by a decision of the policy"));
     }
 }

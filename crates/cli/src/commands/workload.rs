@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use baton::app::{Code, duration};
-use baton_workload::{Kind, RunOptions, Workload};
+use baton_workload::{Alias, Kind, RunOptions, Workload};
 
 use crate::{
     failures::fail,
@@ -22,11 +22,13 @@ use crate::{
   baton workload frames:seconds=10+hogs --json
   baton workload build:jobs=4,units=40
   baton workload frames+build                    # a game beside a build
+  baton workload docs/workload.toml
   baton vm -- baton workload compile             # gcc compiles Lua in a VM
+  baton workload game+stream                     # a game beside an encoder of video
   baton vm -- baton workload isolation           # needs root and cgroups
   baton vm --policy edf -- baton workload messaging:groups=8")]
 pub(crate) struct Args {
-    /// The workload, such as `pipe` or `frames:load=0.4+hogs`
+    /// The workload, such as `pipe` or `frames:load=0.4+hogs`, or a workload file (*.toml)
     #[arg(required_unless_present = "list")]
     name: Option<String>,
     /// List the kinds of workload and their parameters
@@ -50,7 +52,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(name) = args.name.as_ref().filter(|_| !args.list) else {
         return list(args.json);
     };
-    let workload: Workload = name.parse()?;
+    let workload = Workload::find(name)?;
     let options = RunOptions {
         seed: args.seed,
         duration: args.duration,
@@ -61,9 +63,9 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let report = baton_workload::run(&workload, &options)?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        outln!("{}", serde_json::to_string(&report)?);
     } else {
-        print!("{report}");
+        out!("{report}");
     }
     if report.complete {
         return Ok(ExitCode::SUCCESS);
@@ -82,10 +84,11 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn list(json: bool) -> anyhow::Result<ExitCode> {
-    let kinds = baton_workload::list();
+    let (kinds, aliases) = (baton_workload::list(), baton_workload::aliases());
     if json {
-        let entries: Vec<_> = kinds.iter().map(describe).collect();
-        println!("{}", serde_json::to_string(&entries)?);
+        let entries = kinds.iter().map(describe);
+        let entries: Vec<_> = entries.chain(aliases.iter().map(describe_alias)).collect();
+        outln!("{}", serde_json::to_string(&entries)?);
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = Vec::new();
@@ -104,8 +107,22 @@ fn list(json: bool) -> anyhow::Result<ExitCode> {
             ]);
         }
     }
-    print!("{}", table(&rows, |_| Align::Left));
+    for alias in aliases {
+        let about = format!("{} (parameters are those of the first)", alias.about);
+        rows.push(vec![alias.name.to_owned(), alias.to_string(), about]);
+    }
+    out!("{}", table(&rows, |_| Align::Left));
     Ok(ExitCode::SUCCESS)
+}
+
+fn describe_alias(alias: &Alias) -> serde_json::Value {
+    serde_json::json!({
+        "name": alias.name,
+        "about": alias.about,
+        "example": alias.name,
+        "stands_for": alias.to_string(),
+        "parameters": [],
+    })
 }
 
 fn describe(kind: &Kind) -> serde_json::Value {

@@ -19,6 +19,10 @@ pub fn state() -> String {
         .to_string()
 }
 
+/// How long a policy may take to take charge: seconds on an emulated processor, and a minute where the
+/// host has other work.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A policy in charge, in a process of its own.
 pub struct Charge {
     child: Child,
@@ -35,6 +39,8 @@ impl Charge {
         let mut command = Command::new(own);
         command
             .args(["policy", policy, &seconds.to_string()])
+            // So that a panic takes seconds to tell, and must still end the process as one.
+            .env("RUST_BACKTRACE", "1")
             .stdout(Stdio::piped());
         if let Some(log) = log {
             command.env(LOG_VARIABLE, log);
@@ -48,9 +54,7 @@ impl Charge {
     pub fn wait_enabled(mut self) -> Result<Self, String> {
         let began = Instant::now();
         while state() != "enabled" {
-            if began.elapsed() > Duration::from_secs(60)
-                || self.child.try_wait().is_ok_and(|end| end.is_some())
-            {
+            if began.elapsed() > PATIENCE || self.child.try_wait().is_ok_and(|end| end.is_some()) {
                 return Err(format!(
                     "took no charge; state {}; {}",
                     state(),
@@ -65,6 +69,10 @@ impl Charge {
     pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let _ = Command::new("kill").args([signal, &pid]).status();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn is_running(&mut self) -> bool {

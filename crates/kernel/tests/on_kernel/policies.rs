@@ -1,16 +1,18 @@
 //! Policies to put in charge: the real ones, and some that misbehave.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use baton_kernel::{Error, RunConfig, run as run_policy};
+use baton_kernel::{Cgroup, ClassFile, Error, RunConfig, RunReport, run as run_policy};
 use baton_policy::{
     Context, Decision, Enqueue, Interests, MS, Mode, Options, Placement, Policy, SEC, Setup,
     TaskId, TaskKey,
 };
+
+use crate::{only::PART, performance::Tempo};
 
 /// Where a policy's process logs, if the variable is set.
 pub const LOG_VARIABLE: &str = "BATON_TEST_LOG";
@@ -22,14 +24,24 @@ pub fn run(name: &str, seconds: &str) {
         Some(name) => (true, name),
         None => (false, name),
     };
+    let (only, name) = match name.strip_prefix("only:") {
+        Some(name) => (Some(Cgroup::find(PART).expect("the cgroup")), name),
+        None => (None, name),
+    };
     let config = RunConfig {
         seed: 42,
         takeover,
+        only,
         duration: Some(Duration::from_secs_f64(seconds)),
         log: std::env::var_os(LOG_VARIABLE).map(PathBuf::from),
         ..RunConfig::default()
     };
+    let suite = name.strip_prefix(crate::conform::PREFIX);
     let report = match name {
+        _ if suite.is_some() => {
+            baton_conformance::with_policy(suite.unwrap_or(""), OfSuite(&config))
+                .expect("a policy of the suite")
+        }
         "fifo" => run_policy::<baton_policies::Fifo>(&config, &mut |_| {}),
         "edf" => run_policy::<baton_policies::Edf>(&config, &mut |_| {}),
         "eevdf" => run_policy::<baton_policies::Eevdf>(&config, &mut |_| {}),
@@ -47,9 +59,28 @@ pub fn run(name: &str, seconds: &str) {
             };
             run_policy::<baton_policies::Edf>(&config, &mut |_| {})
         }
+        "tempo" => run_policy::<Tempo>(&config, &mut |_| {}),
+        "tempo-hinting" => {
+            let config = RunConfig {
+                mode: Mode::Hint,
+                ..config
+            };
+            run_policy::<Tempo>(&config, &mut |_| {})
+        }
+        "tempo-unsaid" => {
+            let config = RunConfig {
+                params: vec![("says_so".into(), "false".into())],
+                ..config
+            };
+            run_policy::<Tempo>(&config, &mut |_| {})
+        }
+        "priority" => run_policy::<baton_policies::Priority>(&classed(config), &mut |_| {}),
+        "priority-classless" => run_policy::<baton_policies::Priority>(&config, &mut |_| {}),
+        "hybrid" => run_policy::<baton_policies::Hybrid>(&sized(config), &mut |_| {}),
         "mute" => run_policy::<Mute>(&config, &mut |_| {}),
         "loops" => run_policy::<Loops>(&config, &mut |_| {}),
         "sleeps" => run_policy::<Sleeps>(&config, &mut |_| {}),
+        "dawdles" => run_policy::<Dawdles>(&config, &mut |_| {}),
         "panics" => run_policy::<Panics>(&config, &mut |_| {}),
         "lies" => run_policy::<Lies>(&config, &mut |_| {}),
         "holds" => run_policy::<Holds>(&config, &mut |_| {}),
@@ -78,6 +109,61 @@ pub fn run(name: &str, seconds: &str) {
                 1
             });
         }
+    }
+}
+
+/// Runs a policy of the conformance suite.
+struct OfSuite<'a>(&'a RunConfig);
+
+impl baton_conformance::Visitor for OfSuite<'_> {
+    type Output = Result<RunReport, Error>;
+
+    fn visit<P: Policy + 'static>(self) -> Self::Output {
+        run_policy::<P>(self.0, &mut |_| {})
+    }
+}
+
+/// With classes: by name and by cgroup, and for chaos one that is bound to a CPU.
+fn classed(config: RunConfig) -> RunConfig {
+    let classes = ClassFile::parse("classes.toml", CLASSES).expect("a good file");
+    RunConfig {
+        classes: Some(classes),
+        ..config
+    }
+}
+
+const CLASSES: &str = r#"
+[[class]]
+name = "urgent"
+cgroup = "/urgent/**"
+priority = 10
+[[class]]
+name = "batch"
+cgroup = "/batch/**"
+priority = -10
+[[class]]
+name = "frames"
+task = "frame-*"
+priority = 10
+[[class]]
+name = "background"
+task = ["hog", "victim"]
+priority = -10
+[[class]]
+name = "bound"
+task = "storm"
+allowed = "1"
+"#;
+
+/// With a machine of one large and one small CPU, which they are to the policy alone.
+fn sized(config: RunConfig) -> RunConfig {
+    let mut machine = baton_machine::read_sys(Path::new("/sys")).expect("a machine");
+    for cpu in &mut machine.cpus[1..] {
+        cpu.capacity = 512;
+    }
+    RunConfig {
+        machine: Some(machine),
+        ..config
     }
 }
 
@@ -134,6 +220,15 @@ misbehaving!(Sleeps, "sleeps", |self, cx, task, enqueue| {
             std::thread::sleep(Duration::from_secs(1));
         }
     }
+});
+
+// Too late for a takeover, and then like any other.
+misbehaving!(Dawdles, "dawdles", |self, cx, task, enqueue| {
+    if self.calls == 1 {
+        std::thread::sleep(Duration::from_secs(3));
+    }
+    let now = cx.now_ns();
+    cx.ready(task, now);
 });
 
 misbehaving!(Panics, "panics", |self, cx, task, enqueue| {

@@ -30,12 +30,12 @@ const SECONDS: u64 = 12;
 const TOLERANCE: f64 = 0.05;
 
 /// A process that computes for ever, and ends with this value.
-struct Hog {
+pub struct Hog {
     child: Child,
 }
 
 impl Hog {
-    fn start(nice: i32) -> Result<Self, String> {
+    pub fn start(nice: i32) -> Result<Self, String> {
         let own = std::env::current_exe().map_err(|error| error.to_string())?;
         let child = Command::new(own)
             .args(["spin", &nice.to_string()])
@@ -45,18 +45,28 @@ impl Hog {
         Ok(Self { child })
     }
 
-    /// CPU time so far, in the ticks of `/proc`.
-    fn ticks(&self) -> Result<u64, String> {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-        // After the name, which may hold spaces, utime and stime are fields 11 and 12.
-        let fields = text.rsplit(')').next().unwrap_or_default();
-        let times = fields.split_whitespace().skip(11).take(2);
-        let times: Result<Vec<u64>, _> = times.map(str::parse).collect();
-        match times.as_deref() {
-            Ok([utime, stime]) => Ok(utime + stime),
-            _ => Err(format!("{path}: {text}")),
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Binds it to one CPU.
+    #[allow(unsafe_code)]
+    pub fn pinned(self, cpu: usize) -> Result<Self, String> {
+        // SAFETY: the set is a valid value and has the size told.
+        let answer = unsafe {
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(cpu, &mut one);
+            libc::sched_setaffinity(self.pid().cast_signed(), size_of_val(&one), &one)
+        };
+        match answer {
+            0 => Ok(self),
+            _ => Err(format!("cannot bind a hog to CPU {cpu}")),
         }
+    }
+
+    /// CPU time so far, in the ticks of `/proc`.
+    pub fn ticks(&self) -> Result<u64, String> {
+        ticks_of(self.pid())
     }
 }
 
@@ -64,6 +74,20 @@ impl Drop for Hog {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// CPU time of a process, in the ticks of `/proc`.
+pub fn ticks_of(pid: u32) -> Result<u64, String> {
+    let path = format!("/proc/{pid}/stat");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    // After the name, which may hold spaces, utime and stime are fields 11 and 12.
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    let times = fields.split_whitespace().skip(11).take(2);
+    let times: Result<Vec<u64>, _> = times.map(str::parse).collect();
+    match times.as_deref() {
+        Ok([utime, stime]) => Ok(utime + stime),
+        _ => Err(format!("{path}: {text}")),
     }
 }
 

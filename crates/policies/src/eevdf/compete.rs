@@ -1,10 +1,10 @@
 //! Who competes for CPUs, where they are, and what they have used.
 
-use baton_policy::{Context, TaskId};
+use baton_policy::{Context, TaskId, WEIGHT_DEFAULT};
 
 use super::{
-    Eevdf, EevdfTask, LAG_SLICES, Place, RELEASED, RUNNING, SLEEP_SLICES, order::Entry, rescale,
-    virtual_ns,
+    Eevdf, EevdfTask, LAG_SLICES, NEVER, Place, RELEASED, RUNNING, SLEEP_SLICES, VIRTUAL_MAX,
+    order::Entry, rescale, virtual_ns,
 };
 
 impl Eevdf {
@@ -69,16 +69,44 @@ impl Eevdf {
                 Place::Sent { cpu } => {
                     self.clock.wait(begins);
                     occupy(&mut self.sent, cpu, begins.then_some(id));
+                    self.note_busy(cpu);
                 }
                 Place::Running { cpu, began_ns } => {
                     self.clock.run(task.group, began_ns, begins);
                     occupy(&mut self.running, cpu, begins.then_some(id));
+                    self.note_busy(cpu);
+                    self.note_over(cpu, begins.then_some((began_ns, &*task)));
                     self.stand(id, begins, RUNNING, base.saturating_add(task.deadline));
                 }
-                Place::Paused { cpu } => occupy(&mut self.running, cpu, begins.then_some(id)),
+                Place::Paused { cpu } => {
+                    occupy(&mut self.running, cpu, begins.then_some(id));
+                    self.note_busy(cpu);
+                }
             }
         }
         task.place = to;
+    }
+
+    fn note_busy(&mut self, cpu: u32) {
+        if at(&self.running, cpu).or(at(&self.sent, cpu)).is_some() {
+            self.busy.insert(cpu);
+        } else {
+            self.busy.remove(cpu);
+        }
+    }
+
+    /// Notes when the slice of a task that runs since `began_ns` is over: as soon as what
+    /// it uses adds up to what its vruntime is short of its deadline.
+    fn note_over(&mut self, cpu: u32, runs: Option<(i64, &EevdfTask)>) {
+        let Some(over_ns) = self.over_ns.get_mut(cpu as usize) else {
+            return;
+        };
+        *over_ns = runs.map_or(NEVER, |(began_ns, task)| {
+            let left = task.deadline.saturating_sub(task.vruntime).max(0);
+            let scaled = left as u128 * u128::from(task.weight);
+            let left_ns = scaled.div_ceil(u128::from(WEIGHT_DEFAULT));
+            began_ns.saturating_add(left_ns.min(VIRTUAL_MAX.into()) as i64)
+        });
     }
 
     fn stand(&mut self, task: TaskId, begins: bool, queue: u32, value: i64) {
@@ -157,8 +185,9 @@ impl Eevdf {
                 continue;
             };
             self.step(cx, id, |policy, task| {
-                if matches!(task.place, Place::Running { .. }) {
+                if let Place::Running { cpu, began_ns } = task.place {
                     policy.forgive(task, policy.used_ns(task));
+                    policy.note_over(cpu, Some((began_ns, task)));
                 }
             });
         }

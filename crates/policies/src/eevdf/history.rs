@@ -370,8 +370,44 @@ impl History {
         }
     }
 
+    /// What the policy notes of CPUs, found out anew: which have something, whose slice is
+    /// over, and that every group has as many released tasks as will be wanted.
+    fn check_cpus(&self) {
+        let policy = self.driver.policy();
+        let state = |id| self.driver.tasks()[id].state;
+        let now_ns = policy.clock.contended_now_ns();
+        for cpu in 0..CPUS as usize {
+            let (runs, sent) = (policy.running[cpu], policy.sent[cpu]);
+            let busy = policy.busy.contains(cpu as u32);
+            assert_eq!(busy, runs.or(sent).is_some(), "{}: CPU {cpu}", self.what);
+            let over = runs.map(state).is_some_and(|task| match task.place {
+                Place::Running { began_ns, .. } => {
+                    let used_ns = (now_ns - began_ns).max(0) as u64;
+                    task.vruntime + virtual_ns(used_ns, task.weight) >= task.deadline
+                }
+                _ => false,
+            });
+            let noted = policy.over_ns[cpu] <= now_ns;
+            assert_eq!(noted, over, "{}: CPU {cpu}", self.what);
+        }
+        for next in policy.held_queues() {
+            let vruntime = policy.vruntime_of(&next);
+            let gives_way = |id| policy.gives_way(&state(id), vruntime);
+            let first = policy.order.first(RELEASED);
+            let idle = 1 + usize::from(first.is_some_and(|first| gives_way(first.task)));
+            let wanted = |cpu| match policy.soon_on(cpu) {
+                Some(id) => usize::from(gives_way(id)),
+                None => idle,
+            };
+            let wanted: usize = policy.groups.cpus(next.queue).iter().map(wanted).sum();
+            let released = policy.groups.released(next.queue);
+            assert!(released >= wanted, "{}: {released} {wanted}", self.what);
+        }
+    }
+
     /// Everything that the policy counts, counted anew.
     fn check(&self) {
+        self.check_cpus();
         let policy = self.driver.policy();
         let (moment, weights) = self.average();
         if weights > 0 {

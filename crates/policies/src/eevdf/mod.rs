@@ -74,8 +74,8 @@ mod tests;
 use alloc::vec::Vec;
 
 use baton_policy::{
-    Context, Enqueue, EnqueueReason, Interests, MS, Options, Policy, Setup, StopReason, TaskId,
-    WEIGHT_DEFAULT, weighted,
+    ClassUse, Context, CpuSet, Enqueue, EnqueueReason, Interests, MS, Options, Policy, Setup,
+    StopReason, TaskId, WEIGHT_DEFAULT, weighted,
 };
 
 use crate::Param;
@@ -106,6 +106,8 @@ const RUNNING: u32 = u32::MAX - 1;
 /// Bound of one step of virtual time, so that absurd events do not overflow.
 const VIRTUAL_MAX: u64 = 1 << 60;
 const WEIGHT_MAX: u32 = 10_000;
+/// A time that does not come.
+const NEVER: i64 = i64::MAX;
 
 pub(crate) const PARAMS: &[Param] = &[
     Param {
@@ -132,6 +134,12 @@ pub struct Eevdf {
     running: Vec<Option<TaskId>>,
     /// What was sent to each CPU.
     sent: Vec<Option<TaskId>>,
+    /// CPUs of either.
+    busy: CpuSet,
+    /// When, by the contended time, the slice of the task that runs there is over.
+    over_ns: Vec<i64>,
+    /// When running tasks were last forgiven what they cannot get.
+    forgiven_ns: u64,
     /// CPUs that are online.
     cpus: u64,
     /// Tasks that came since the last batch and have no lease yet.
@@ -182,6 +190,10 @@ pub struct EevdfTask {
 impl Policy for Eevdf {
     const NAME: &'static str = "eevdf";
     const SUMMARY: &'static str = "earliest eligible virtual deadline first: fair by weight";
+    const CLASS_USE: ClassUse = ClassUse {
+        weight: true,
+        ..ClassUse::NONE
+    };
     type Task = EevdfTask;
 
     fn new(setup: &Setup<'_>) -> Self {
@@ -194,6 +206,7 @@ impl Policy for Eevdf {
             sync_fast_path: sync,
             slice_ns,
             rescue_slice_ns: slice_ns,
+            requeue_patience_ns: 0,
             ..Options::default()
         };
         let groups = Groups::new(setup.machine);
@@ -204,6 +217,9 @@ impl Policy for Eevdf {
             order: Order::new(options.tasks_max),
             running: alloc::vec![None; setup.machine.cpus.len()],
             sent: alloc::vec![None; setup.machine.cpus.len()],
+            busy: CpuSet::EMPTY,
+            over_ns: alloc::vec![NEVER; setup.machine.cpus.len()],
+            forgiven_ns: 0,
             cpus: setup.machine.online().len() as u64,
             fresh: Vec::with_capacity(options.tasks_max as usize),
             scratch: Vec::with_capacity(options.tasks_max as usize),
@@ -376,7 +392,11 @@ impl Policy for Eevdf {
 
     fn batch_end(&mut self, cx: &mut Context<'_, EevdfTask>) {
         self.clock.advance(cx.now_ns());
-        self.forgive_running(cx);
+        // It looks at every CPU, so not after each batch.
+        if cx.now_ns().saturating_sub(self.forgiven_ns) >= self.options.slice_ns {
+            self.forgiven_ns = cx.now_ns();
+            self.forgive_running(cx);
+        }
         let mut queue = 0;
         while let Some(entry) = self.held_from(queue) {
             self.release_due(cx, entry.queue);

@@ -31,42 +31,49 @@ impl Eevdf {
         let average = self.clock.average();
         while let Some(entry) = self.order.first(group) {
             let eligible = self.vruntime_of(&entry) <= average;
-            if !eligible && self.groups.released(group) >= self.wanted(cx, &entry) {
+            if !eligible && !self.wants_more(cx, &entry) {
                 break;
             }
             self.release(cx, entry);
         }
     }
 
-    /// How many released tasks a group should have, if `next` is the first of those
-    /// held: one for each CPU that will have done with what runs there. Where nothing
-    /// runs, one of the released runs at once, and one is to follow it.
-    fn wanted(&self, cx: &Context<'_, EevdfTask>, next: &Entry) -> usize {
+    /// Whether a group has fewer released tasks than it should, if `next` is the first of
+    /// those held: one for each CPU that will have done with what runs there. Where
+    /// nothing runs, one of the released runs at once, and one is to follow it.
+    fn wants_more(&self, cx: &Context<'_, EevdfTask>, next: &Entry) -> bool {
+        let released = self.groups.released(next.queue);
         let cpus = self.groups.cpus(next.queue).intersection(cx.online());
         if cpus.is_empty() {
             // Only the backend knows what to do with such tasks.
-            return usize::MAX;
+            return true;
         }
         let vruntime = self.vruntime_of(next);
         let gives_way = |id| self.gives_way(&cx.task(id).state, vruntime);
         let first = self.order.first(RELEASED);
         let idle = 1 + usize::from(first.is_some_and(|first| gives_way(first.task)));
-        let wanted = |cpu| {
-            self.soon_on(cpu)
-                .map_or(idle, |id| usize::from(gives_way(id)))
-        };
-        cpus.iter().map(wanted).sum()
+        let busy = cpus.intersection(&self.busy);
+        let unused = idle * (cpus.len() - busy.len());
+        // Mostly the answer is the same for all CPUs, and it need not be counted.
+        if released >= unused + busy.len() || released < unused {
+            return released < unused;
+        }
+        if vruntime <= self.average_in(self.options.slice_ns * SOON_SLICES) {
+            return true;
+        }
+        let done = |cpu: &u32| self.soon_on(*cpu).is_some_and(gives_way);
+        busy.iter().filter(done).nth(released - unused).is_some()
     }
 
     /// What runs on a CPU, or will at once.
-    fn soon_on(&self, cpu: u32) -> Option<TaskId> {
+    pub(super) fn soon_on(&self, cpu: u32) -> Option<TaskId> {
         at(&self.sent, cpu).or(at(&self.running, cpu))
     }
 
     /// Whether a task of this vruntime is to run when the slice of the running task is
     /// over, rather than the running one again: if it will be the less ahead of the
     /// two, or eligible soon.
-    fn gives_way(&self, running: &EevdfTask, vruntime: i64) -> bool {
+    pub(super) fn gives_way(&self, running: &EevdfTask, vruntime: i64) -> bool {
         // One that woke will sleep, and nobody knows when.
         if running.woken {
             return true;
@@ -74,10 +81,12 @@ impl Eevdf {
         let base = self.clock.base(running.group);
         let now = self.vruntime_now(running);
         let end = running.deadline.max(now);
+        if vruntime <= end.saturating_add(base) {
+            return true;
+        }
         let left_ns = unweighted(end.saturating_sub(now), running.weight);
-        let later = self.moves_in(left_ns.saturating_add(self.options.slice_ns * SOON_SLICES));
-        let soon = self.clock.average().saturating_add(later);
-        vruntime <= soon.max(end.saturating_add(base))
+        let soon_ns = left_ns.saturating_add(self.options.slice_ns * SOON_SLICES);
+        vruntime <= self.average_in(soon_ns)
     }
 
     /// The vruntime of a task that may be running, by now, relative to its group's base.
@@ -86,11 +95,12 @@ impl Eevdf {
         task.vruntime.saturating_add(used)
     }
 
-    /// How far `V` moves in so much time, while all CPUs are busy.
-    fn moves_in(&self, time_ns: u64) -> i64 {
+    /// Where `V` will be after so much time in which all CPUs are busy.
+    fn average_in(&self, time_ns: u64) -> i64 {
         let used_ns = u128::from(time_ns) * u128::from(self.cpus) * u128::from(WEIGHT_DEFAULT);
         let moved = used_ns / u128::from(self.clock.weight().max(1));
-        moved.min(u128::from(VIRTUAL_MAX)) as i64
+        let moved = moved.min(u128::from(VIRTUAL_MAX)) as i64;
+        self.clock.average().saturating_add(moved)
     }
 
     pub(super) fn release(&mut self, cx: &mut Context<'_, EevdfTask>, entry: Entry) {
@@ -165,8 +175,16 @@ impl Eevdf {
             let over = runs && now >= running.deadline && over_ns >= grace_ns;
             (over && (!eligible || deadline < next)).then_some((over_ns, cpu))
         };
-        let cpus = self.groups.cpus(task.group).intersection(cx.online());
-        let free = cpus.iter().filter(|cpu| at(&self.sent, *cpu).is_none());
+        let now_ns = self.clock.contended_now_ns();
+        let cpus = self.groups.cpus(task.group);
+        // Few are, and this is asked for each release.
+        let over = (0..)
+            .zip(&self.over_ns)
+            .filter(|(_, at_ns)| **at_ns <= now_ns);
+        let here = over.filter_map(|(cpu, _)| {
+            (cpus.contains(cpu) && cx.online().contains(cpu)).then_some(cpu)
+        });
+        let free = here.filter(|cpu| at(&self.sent, *cpu).is_none());
         let longest = free.filter_map(over_ns).max_by_key(|(over_ns, _)| *over_ns);
         longest.map(|(_, cpu)| cpu)
     }

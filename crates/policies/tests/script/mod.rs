@@ -7,8 +7,8 @@ pub mod tale;
 use std::collections::BTreeMap;
 
 use baton_policy::{
-    Decision, Driver, Enqueue, EnqueueReason, Event, EventKind, Machine, Placement, Policy, Setup,
-    TaskInfo, TaskKey, TaskName,
+    ClassId, Classes, Decision, Driver, Enqueue, EnqueueReason, Event, EventKind, Machine,
+    Placement, Policy, Setup, StopReason, TaskInfo, TaskKey, TaskName,
 };
 
 /// A policy on a machine, and what happens there. Times are in nanoseconds.
@@ -35,10 +35,14 @@ impl<P: Policy> Script<P> {
     }
 
     pub fn with_params(cpus: u32, params: &[(&str, &str)]) -> Self {
+        Self::with_classes(Machine::uniform("script", cpus), &Classes::NONE, params)
+    }
+
+    pub fn with_classes(machine: Machine, classes: &Classes, params: &[(&str, &str)]) -> Self {
         let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
         let params: Vec<_> = params.iter().map(owned).collect();
-        let machine = Machine::uniform("script", cpus);
-        let driver = Driver::new(&Setup::with_params(&machine, 1, &params)).unwrap();
+        let setup = Setup::with_params(&machine, 1, &params).with_classes(classes);
+        let driver = Driver::new(&setup).unwrap();
         Self {
             driver,
             tasks: BTreeMap::new(),
@@ -53,11 +57,21 @@ impl<P: Policy> Script<P> {
     pub fn event(&mut self, event: &Event) -> Option<Decision> {
         self.driver.clear_decisions();
         self.driver.event(event);
+        self.driver.batch_end(event.time_ns);
         self.driver.decisions().first().copied()
     }
 
     /// A task appears. Others, if not named before, have the default weight.
     pub fn join(&mut self, name: &'static str, weight: u32) -> &mut Self {
+        self.join_as(name, weight, None)
+    }
+
+    /// A task of a class appears.
+    pub fn join_class(&mut self, name: &'static str, class: usize) -> &mut Self {
+        self.join_as(name, 100, ClassId::new(class))
+    }
+
+    fn join_as(&mut self, name: &'static str, weight: u32, class: Option<ClassId>) -> &mut Self {
         let key = TaskKey {
             pid: self.tasks.len() as u32 + 1,
             start_ns: 1,
@@ -74,6 +88,7 @@ impl<P: Policy> Script<P> {
         let info = TaskInfo {
             name: TaskName::new(name),
             weight,
+            class,
             ..TaskInfo::default()
         };
         self.event(&Event {
@@ -109,6 +124,67 @@ impl<P: Policy> Script<P> {
         actor.burst_ns = 0;
         actor.seq += 1;
         self
+    }
+
+    /// The task got a CPU.
+    pub fn running(&mut self, name: &'static str, cpu: u32, time_ns: u64) -> &mut Self {
+        let task = self.actor(name).key;
+        self.event(&Event {
+            time_ns,
+            task,
+            kind: EventKind::Running { cpu },
+        });
+        self
+    }
+
+    /// The task left its CPU.
+    pub fn stopped(&mut self, name: &'static str, cpu: u32, time_ns: u64) -> &mut Self {
+        let task = self.actor(name).key;
+        let (runtime_ns, reason) = (0, StopReason::Slept);
+        self.event(&Event {
+            time_ns,
+            task,
+            kind: EventKind::Stopping {
+                cpu,
+                runtime_ns,
+                reason,
+            },
+        });
+        self
+    }
+
+    /// What was decided at the last event.
+    pub fn decisions(&self) -> &[Decision] {
+        self.driver.decisions()
+    }
+
+    /// The task had a CPU for so long, up to now, and wants to go on.
+    pub fn computed(&mut self, name: &'static str, cpu: u32, ns: u64, now_ns: u64) -> &mut Self {
+        self.running(name, cpu, now_ns - ns).ran(name, ns);
+        let task = self.actor(name).key;
+        self.event(&Event {
+            time_ns: now_ns,
+            task,
+            kind: EventKind::Stopping {
+                cpu,
+                runtime_ns: ns,
+                reason: StopReason::SliceOver,
+            },
+        });
+        self
+    }
+
+    /// A CPU has nothing to run; what is decided about whom.
+    pub fn dry(&mut self, cpu: u32, time_ns: u64) -> Option<Decision> {
+        self.event(&Event {
+            time_ns,
+            task: TaskKey::default(),
+            kind: EventKind::CpuDry { cpu },
+        })
+    }
+
+    pub fn preempted(&mut self, name: &'static str, at_ns: u64) -> Decision {
+        self.enqueue(name, at_ns, EnqueueReason::Preempted, false)
     }
 
     pub fn slice_over(&mut self, name: &'static str, at_ns: u64) -> Decision {

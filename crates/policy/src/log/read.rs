@@ -1,11 +1,12 @@
 //! Reads a log's records from a slice.
 
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
 
 use super::{Header, LogError, MAGIC, VERSION, frame, frame::Frame, kind};
-use crate::{Decision, Event};
+use crate::{CLASSES_MAX, Classes, Decision, Event, EventKind};
 
 /// What a log holds after its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,11 +37,17 @@ pub enum Record {
 
 /// The records of a log in order. The last one is [`Record::End`], [`Record::Cut`]
 /// or an error.
+///
+/// Whatever the bytes are, the header's machine is one that a policy can take
+/// ([`crate::Machine::check`]), every CPU that an event names is one of it, and every
+/// weight is in its range; times, counts and the order of events may be any.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
     offset: usize,
     payload: &'a [u8],
+    /// CPUs of the header's machine.
+    cpus: usize,
     over: bool,
 }
 
@@ -48,7 +55,8 @@ impl<'a> Reader<'a> {
     /// Reads the header.
     ///
     /// # Errors
-    /// When the bytes do not begin with a whole header of this [`VERSION`].
+    /// When the bytes do not begin with a whole header of this [`VERSION`], or it tells of
+    /// a machine or of task classes that cannot be.
     pub fn open(bytes: &'a [u8]) -> Result<(Header, Self), LogError> {
         let known = bytes.len().min(MAGIC.len());
         if bytes[..known] != MAGIC[..known] {
@@ -69,13 +77,22 @@ impl<'a> Reader<'a> {
                 payload,
                 next,
             } => {
-                let header = decode(payload, offset)?;
+                let header: Header = decode(payload, offset)?;
+                let damaged = |what| LogError::Damaged { offset, what };
+                if header.machine.check().is_err() {
+                    return Err(damaged("a machine that cannot be"));
+                }
+                if !are_possible(&header.classes) {
+                    return Err(damaged("task classes that cannot be"));
+                }
+                let cpus = header.machine.cpus.len();
                 Ok((
                     header,
                     Self {
                         bytes,
                         offset: next,
                         payload,
+                        cpus,
                         over: false,
                     },
                 ))
@@ -111,7 +128,11 @@ impl<'a> Reader<'a> {
             return Ok(Record::Cut { offset });
         };
         let record = match kind {
-            kind::EVENT => Record::Event(decode(payload, offset)?),
+            kind::EVENT => {
+                let event = decode(payload, offset)?;
+                check(&event, self.cpus).map_err(damaged)?;
+                Record::Event(event)
+            }
             kind::BATCH_END => Record::BatchEnd {
                 now_ns: decode(payload, offset)?,
             },
@@ -148,5 +169,38 @@ fn decode<T: DeserializeOwned>(payload: &[u8], offset: usize) -> Result<T, LogEr
             offset,
             what: "the payload of a record",
         }),
+    }
+}
+
+/// Weights of tasks and classes.
+const WEIGHTS: RangeInclusive<u32> = 1..=10_000;
+
+fn are_possible(classes: &Classes) -> bool {
+    let weighs = |weight: u32| WEIGHTS.contains(&weight);
+    classes.len() <= CLASSES_MAX && classes.iter().all(|class| class.weight.is_none_or(weighs))
+}
+
+/// What in an event cannot be on a machine of so many CPUs.
+fn check(event: &Event, cpus: usize) -> Result<(), &'static str> {
+    let cpu = match event.kind {
+        EventKind::Join(info) | EventKind::Update(info) => {
+            return match WEIGHTS.contains(&info.weight) {
+                true => Ok(()),
+                false => Err("a task's weight that is not 1 to 10000"),
+            };
+        }
+        EventKind::Enqueue(enqueue) => enqueue.cpu,
+        EventKind::Running { cpu }
+        | EventKind::Stopping { cpu, .. }
+        | EventKind::CpuDry { cpu }
+        | EventKind::CpuOnline { cpu }
+        | EventKind::CpuOffline { cpu } => cpu,
+        EventKind::Dequeue | EventKind::Rescued | EventKind::Exit | EventKind::Lost { .. } => {
+            return Ok(());
+        }
+    };
+    match (cpu as usize) < cpus {
+        true => Ok(()),
+        false => Err("a CPU that the header's machine does not have"),
     }
 }

@@ -72,7 +72,7 @@ impl fmt::Display for Ending {
 pub struct Mismatch {
     /// Number of the batch in the log, from 0.
     pub batch: u64,
-    /// When the batch ended, nanoseconds of the machine's monotonic clock.
+    /// When the batch ended, nanoseconds of the backend's clock.
     pub time_ns: u64,
     /// Number of the event in the log, from 0, at which the policy took the
     /// recomputed decision; none if it took it at the batch's end, or took none.
@@ -123,6 +123,7 @@ impl fmt::Display for Shown {
             slice_ns,
             preempt,
             key_offset,
+            performance,
         } = decision;
         write!(
             f,
@@ -137,6 +138,9 @@ impl fmt::Display for Shown {
             Placement::Hint { cpu: Some(cpu) } => write!(f, "hint to CPU {cpu}")?,
         }
         write!(f, ", slice {slice_ns} ns, key offset {key_offset} ns")?;
+        if let Some(performance) = performance {
+            write!(f, ", performance {performance}")?;
+        }
         f.write_str(if preempt { ", may preempt" } else { "" })
     }
 }
@@ -189,7 +193,8 @@ pub fn replay<P: Policy>(bytes: &[u8]) -> Result<ReplayReport, ReplayError> {
         return Err(ReplayError::OtherPolicy(header.policy));
     }
     let setup = Setup::with_params(&header.machine, header.seed, &header.params)
-        .with_mode(header.options.mode);
+        .with_mode(header.options.mode)
+        .with_classes(&header.classes);
     let driver = Driver::<P>::new(&setup)?;
     let mut replay = Replay {
         report: ReplayReport {

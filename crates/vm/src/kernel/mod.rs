@@ -94,7 +94,9 @@ pub fn find_kernel(spec: &KernelSpec, progress: &dyn Fn(&str)) -> Result<Kernel,
         KernelSpec::Host => host::kernel(),
         KernelSpec::Version(version) => debian::kernel(version, progress),
         KernelSpec::Default => match host::kernel() {
-            Ok(kernel) => Ok(kernel),
+            // One too old, or with a known defect, has sched_ext and cannot be used.
+            Ok(kernel) if is_usable(&kernel.release) => Ok(kernel),
+            Ok(_) => debian::kernel(DEFAULT_VERSION, progress),
             Err(error) => {
                 if matches!(error, Error::KernelUnreadable { .. }) {
                     progress(&format!("{error}; using a packaged kernel"));
@@ -140,6 +142,10 @@ fn release_of(file: &mut File) -> Option<String> {
     let text = text[..length].split(|&byte| byte == 0).next()?;
     let release = std::str::from_utf8(text).ok()?.split_whitespace().next()?;
     Some(release.into())
+}
+
+fn is_usable(release: &str) -> bool {
+    Version::of_release(release).is_some_and(|version| version.is_usable())
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub struct Vm {
     kernel: KernelSpec,
     timeout: Duration,
     command: Vec<String>,
+    also: Vec<Vec<String>>,
     env: Vec<(String, String)>,
     cwd: Option<PathBuf>,
     packs: Vec<(PathBuf, PathBuf)>,
@@ -135,6 +136,7 @@ impl Vm {
             kernel: KernelSpec::Default,
             timeout: DEFAULT_TIMEOUT,
             command: Vec::new(),
+            also: Vec::new(),
             env: Vec::new(),
             cwd: None,
             packs: Vec::new(),
@@ -177,6 +179,13 @@ impl Vm {
     #[must_use]
     pub fn command<S: Into<String>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
         self.command = argv.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Packs what this command line needs as well, which the command may start.
+    #[must_use]
+    pub fn also<S: Into<String>>(mut self, argv: impl IntoIterator<Item = S>) -> Self {
+        self.also.push(argv.into_iter().map(Into::into).collect());
         self
     }
 
@@ -252,7 +261,13 @@ impl Vm {
     /// Whatever kept the command from ending by itself; see [`Error`].
     pub fn run(&self, sinks: Sinks) -> Result<Outcome, Error> {
         let start = Instant::now();
-        // What is missing is said before anything is fetched.
+        // Mistakes are told first, then what is missing, before anything is fetched.
+        let wanted = self.machine.as_ref();
+        if let Some((machine, obstacle)) =
+            wanted.and_then(|machine| Some((machine.name.clone(), machine.vm_obstacle()?)))
+        {
+            return Err(Error::NotAVm { machine, obstacle });
+        }
         let program = qemu::find_qemu()?;
         if self.command.is_empty() {
             return Err(Error::NoCommand);
@@ -305,7 +320,10 @@ impl Vm {
         for (host, guest) in &self.packs {
             tree.pack(host, &cwd.join(guest))?;
         }
-        let argv = self.pack_command(&mut tree, &cwd)?;
+        let argv = pack_command(&self.command, &mut tree, &cwd)?;
+        for command in &self.also {
+            pack_command(command, &mut tree, &cwd)?;
+        }
         // Init comes where it is on the host: it may be the command too, and is packed once.
         let init = std::path::absolute(&self.init).map_err(Error::host("finding init"))?;
         tree.pack_here(&init)?;
@@ -323,38 +341,6 @@ impl Vm {
             .map_err(|error| Error::Guest(format!("cannot describe the command: {error}")))?;
         tree.bytes(CONFIG_PATH, text);
         Ok(tree)
-    }
-
-    /// Packs the programs of the command line; returns it with the program's path in the guest.
-    fn pack_command(&self, tree: &mut Tree, cwd: &Path) -> Result<Vec<String>, Error> {
-        let mut argv = self.command.clone();
-        let name = &self.command[0];
-        let guest = cwd.join(name);
-        if name.contains('/') && tree.has(&guest) {
-            argv[0] = guest.to_string_lossy().into_owned();
-        } else if let Some(found) = find_in_path(name) {
-            let path = std::path::absolute(&found).map_err(Error::host("finding the command"))?;
-            if !tree.has(&path) {
-                tree.pack_here(&path)?;
-            }
-            argv[0] = path.to_string_lossy().into_owned();
-        } else if !is_tool(name) {
-            return Err(Error::CommandNotFound {
-                command: name.clone(),
-            });
-        }
-        for word in programs(&self.command).into_iter().skip(1) {
-            if is_tool(&word) {
-                continue;
-            }
-            if let Some(found) = find_in_path(&word) {
-                let path = std::path::absolute(found).map_err(Error::host("finding a command"))?;
-                if !tree.has(&path) {
-                    tree.pack_here(&path)?;
-                }
-            }
-        }
-        Ok(argv)
     }
 
     fn environment(&self) -> Vec<(String, String)> {
@@ -378,6 +364,40 @@ impl Vm {
         env.extend(self.env.iter().cloned());
         env
     }
+}
+
+/// Packs the programs of the command line; returns it with the program's path in the guest.
+fn pack_command(command: &[String], tree: &mut Tree, cwd: &Path) -> Result<Vec<String>, Error> {
+    let mut argv = command.to_vec();
+    let Some(name) = command.first() else {
+        return Err(Error::NoCommand);
+    };
+    let guest = cwd.join(name);
+    if name.contains('/') && tree.has(&guest) {
+        argv[0] = guest.to_string_lossy().into_owned();
+    } else if let Some(found) = find_in_path(name) {
+        let path = std::path::absolute(&found).map_err(Error::host("finding the command"))?;
+        if !tree.has(&path) {
+            tree.pack_here(&path)?;
+        }
+        argv[0] = path.to_string_lossy().into_owned();
+    } else if !is_tool(name) {
+        return Err(Error::CommandNotFound {
+            command: name.clone(),
+        });
+    }
+    for word in programs(command).into_iter().skip(1) {
+        if is_tool(&word) {
+            continue;
+        }
+        if let Some(found) = find_in_path(&word) {
+            let path = std::path::absolute(found).map_err(Error::host("finding a command"))?;
+            if !tree.has(&path) {
+                tree.pack_here(&path)?;
+            }
+        }
+    }
+    Ok(argv)
 }
 
 /// A buffer that a run writes and its caller reads.

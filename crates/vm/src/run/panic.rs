@@ -11,6 +11,7 @@ use crate::{
 pub(super) fn whose(console: String, accel: Accel, program: &Path) -> Error {
     match emulator_defect(&console, accel, || QemuVersion::of(program)) {
         Some(version) => Error::EmulatorDefect {
+            advice: version.against_stale_code(),
             version: version.to_string(),
             console,
         },
@@ -24,8 +25,9 @@ pub(super) fn is_worth_another_boot(error: &Error) -> bool {
     matches!(error, Error::Panic { .. } | Error::EmulatorDefect { .. })
 }
 
-/// Whether a panic is of an `int3` that the kernel placed to patch its own code, and that a defect
-/// of the emulator kept. The first line is the cause; what follows may be of anything.
+/// Whether a panic is of an `int3` that the kernel placed to patch its own code, and that the
+/// emulator kept: the kernel takes one that it did not place for its end. The first line is the
+/// cause; what follows may be of anything.
 fn emulator_defect(
     console: &str,
     accel: Accel,
@@ -35,7 +37,7 @@ fn emulator_defect(
     if accel != Accel::Tcg || !cause.contains("int3:") {
         return None;
     }
-    version().filter(|version| *version < QemuVersion::SOUND)
+    version()
 }
 
 #[cfg(test)]
@@ -45,11 +47,11 @@ mod tests {
     const INT3: &str = "Oops: int3: 0000 [#1] SMP NOPTI\nRIP: 0010:sched_clock_cpu+0x5/0xd0";
 
     #[test]
-    fn only_an_old_emulator_is_blamed() {
+    fn only_emulation_is_blamed_for_an_int3() {
         let version = |text: &str| QemuVersion::parse(&format!("version {text}"));
         let blamed = |console, accel, text| emulator_defect(console, accel, || version(text));
         assert_eq!(blamed(INT3, Accel::Tcg, "7.2.18"), version("7.2"));
-        assert_eq!(blamed(INT3, Accel::Tcg, "8.1.0"), None);
+        assert_eq!(blamed(INT3, Accel::Tcg, "10.0.2"), version("10.0"));
         assert_eq!(blamed(INT3, Accel::Tcg, "unknown"), None);
         assert_eq!(blamed(INT3, Accel::Kvm, "7.2.18"), None);
         let other = format!("BUG: kernel NULL pointer dereference\n{INT3}");
@@ -59,10 +61,13 @@ mod tests {
     #[test]
     fn only_a_panic_is_worth_another_boot() {
         let console = || INT3.to_owned();
-        let defect = Error::EmulatorDefect {
-            version: "7.2".into(),
+        let of = |version: QemuVersion| Error::EmulatorDefect {
+            advice: version.against_stale_code(),
+            version: version.to_string(),
             console: console(),
         };
+        let old = QemuVersion::parse("version 7.2").unwrap();
+        let defect = of(old);
         assert!(is_worth_another_boot(&defect));
         assert!(is_worth_another_boot(&Error::Panic { console: console() }));
         assert_eq!(
@@ -72,6 +77,11 @@ mod tests {
         let text = defect.to_string();
         assert!(
             text.contains("7.2") && text.contains("QEMU 8.1 or later"),
+            "{text}"
+        );
+        let text = of(QemuVersion::SOUND).to_string();
+        assert!(
+            text.contains("of this QEMU, 8.1") && text.contains(": run again:"),
             "{text}"
         );
         assert!(!is_worth_another_boot(&Error::NoBoot {

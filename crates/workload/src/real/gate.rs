@@ -83,6 +83,15 @@ impl Gate {
         })
     }
 
+    pub(crate) fn has_background(&self) -> bool {
+        self.parts > self.bounded
+    }
+
+    /// Lets time pass, unless a part has failed.
+    pub(crate) fn wait_failure(&self, limit: Duration) {
+        self.wait(limit, |state| state.failed);
+    }
+
     pub(crate) fn open_foreground(&self) {
         self.update(|state| state.foreground_open = true);
     }

@@ -4,18 +4,16 @@
 //! They tell what they do through shared memory, which the supervisor, outside of both cgroups,
 //! reads now and then.
 
-mod crowd;
-
+use super::crowd::{self, Board, Sample};
 use super::{Context, LOOK_INTERVAL};
 use crate::cgroups::Cgroups;
 use crate::error::{Error, TOO_MANY_FILES, TOO_MANY_TASKS};
-use crate::histogram::Durations;
+use crate::isolation::Seen;
 use crate::names;
-use crate::report::{Better, PartReport, micros, seconds};
+use crate::report::{PartReport, seconds};
 use crate::spec::Isolation;
 use crate::sys::child::Child;
 use crate::sys::clock;
-use crowd::{Board, Sample};
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -42,16 +40,10 @@ struct Scene<'a> {
 }
 
 /// What the supervisor saw.
-struct Seen {
-    wakeups: Durations,
-    responses: Durations,
+struct Watched {
+    seen: Seen,
     /// Samples that were overwritten before they were read.
     lost: u64,
-    elapsed_ns: u64,
-    /// The CPU time of each cgroup.
-    cpu_ns: [u64; 2],
-    work: u64,
-    forks: u64,
 }
 
 pub(crate) fn run(isolation: &Isolation, context: &Context<'_>) -> Result<PartReport, Error> {
@@ -63,14 +55,13 @@ pub(crate) fn run(isolation: &Isolation, context: &Context<'_>) -> Result<PartRe
     } else {
         None
     };
-    let missed = scene.board.missed();
     let Scene {
         children, cgroups, ..
     } = scene;
     // The hostile ones fork: none may escape between two looks.
     cgroups.kill(HOSTILE);
     drop(children);
-    let mut report = report(isolation, context, seen.as_ref(), missed);
+    let mut report = report(isolation, context, seen.as_ref());
     report.notes.extend(cgroups.remove());
     Ok(report)
 }
@@ -143,7 +134,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Lets the hostile ones go, then the polite one, and watches for the whole time.
-    fn watch(&mut self) -> Result<Seen, Error> {
+    fn watch(&mut self) -> Result<Watched, Error> {
         let lost = |error: io::Error| Error::worker(PART, format!("a process is lost ({error})"));
         let go = vec![1; self.children.len() - 1];
         (&self.hostile_start.1).write_all(&go).map_err(lost)?;
@@ -151,14 +142,9 @@ impl<'a> Scene<'a> {
         let before = self.account()?;
         let start_ns = clock::now_ns();
         (&self.polite_start.1).write_all(&[1]).map_err(lost)?;
-        let mut seen = Seen {
-            wakeups: Durations::new(),
-            responses: Durations::new(),
+        let mut watched = Watched {
+            seen: Seen::default(),
             lost: 0,
-            elapsed_ns: 0,
-            cpu_ns: [0; 2],
-            work: 0,
-            forks: 0,
         };
         let end_ns = start_ns + (self.isolation.seconds * 1e9) as u64;
         let mut read = 0;
@@ -166,16 +152,19 @@ impl<'a> Scene<'a> {
             let left_ns = end_ns.saturating_sub(clock::now_ns());
             clock::sleep(LOOK_INTERVAL.min(Duration::from_nanos(left_ns)));
             self.check_health()?;
-            self.read(&mut read, &mut seen);
+            self.read(&mut read, &mut watched);
         }
         let after = self.account()?;
-        seen.elapsed_ns = clock::now_ns() - start_ns;
+        watched.seen.elapsed_ns = clock::now_ns() - start_ns;
         self.board.end();
-        self.read(&mut read, &mut seen);
-        seen.cpu_ns = std::array::from_fn(|index| after.0[index] - before.0[index]);
+        self.read(&mut read, &mut watched);
+        let seen = &mut watched.seen;
+        seen.polite_ns = after.0[POLITE] - before.0[POLITE];
+        seen.hostile_ns = after.0[HOSTILE] - before.0[HOSTILE];
         seen.work = after.1 - before.1;
         seen.forks = after.2 - before.2;
-        Ok(seen)
+        seen.missed = self.board.missed();
+        Ok(watched)
     }
 
     /// The CPU time of both cgroups, the hogs' work, and the forks, until now.
@@ -206,56 +195,28 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    fn read(&self, read: &mut u64, seen: &mut Seen) {
-        let (wakeups, responses) = (&mut seen.wakeups, &mut seen.responses);
-        seen.lost += self.board.read(read, |sample: Sample| {
+    fn read(&self, read: &mut u64, watched: &mut Watched) {
+        let (wakeups, responses) = (&mut watched.seen.wakeups, &mut watched.seen.responses);
+        watched.lost += self.board.read(read, |sample: Sample| {
             wakeups.record_ns(sample.late_ns);
             responses.record_ns(sample.response_ns);
         });
     }
 }
 
-fn report(
-    isolation: &Isolation,
-    context: &Context<'_>,
-    seen: Option<&Seen>,
-    missed: u64,
-) -> PartReport {
-    let mut report = PartReport::new(PART);
-    let Some(seen) = seen else {
-        report.metric("wakeup_p99_us", "us", 0.0, Better::Lower);
+fn report(isolation: &Isolation, context: &Context<'_>, watched: Option<&Watched>) -> PartReport {
+    let Some(Watched { seen, lost }) = watched else {
+        let mut report = Seen::default().report(context.cpus);
         report.unfinished = Some("not started".to_owned());
         return report;
     };
-    let (wakeups, responses) = (&seen.wakeups, &seen.responses);
-    let us = |durations: &Durations, quantile| micros(durations.quantile_ns(quantile));
-    report.metric("wakeup_p99_us", "us", us(wakeups, 0.99), Better::Lower);
-    report.metric("wakeup_p50_us", "us", us(wakeups, 0.5), Better::Lower);
-    let max_us = micros(wakeups.max_ns());
-    report.metric("wakeup_max_us", "us", max_us, Better::Lower);
-    report.metric("response_p99_us", "us", us(responses, 0.99), Better::Lower);
-    let served = wakeups.count() as f64 / (wakeups.count() + missed).max(1) as f64;
-    report.metric("served_share", "1", served, Better::Higher);
-    let capacity_ns = (seen.elapsed_ns.max(1) * context.cpus as u64) as f64;
-    for (name, cgroup) in [("polite_cpu_share", POLITE), ("hostile_cpu_share", HOSTILE)] {
-        let share = seen.cpu_ns[cgroup] as f64 / capacity_ns;
-        report.metric(name, "1", share, Better::Higher);
-    }
-    let per_second = |count: u64| count as f64 / seconds(seen.elapsed_ns.max(1));
-    let work = per_second(seen.work);
-    report.metric("work_per_s", "units/s", work, Better::Higher);
-    report.metric("forks_per_s", "1/s", per_second(seen.forks), Better::Higher);
-    report.histogram("wakeup", wakeups);
-    report.histogram("response", responses);
+    let mut report = seen.report(context.cpus);
     if context.gate.is_cancelled() {
         let (elapsed_s, all_s) = (seconds(seen.elapsed_ns), isolation.seconds);
         report.unfinished = Some(format!("{elapsed_s:.2} of {all_s} s"));
     }
-    if seen.lost > 0 {
-        let note = format!(
-            "{} wakeups are not in the figures: the supervisor had no CPU",
-            seen.lost
-        );
+    if *lost > 0 {
+        let note = format!("{lost} wakeups are not in the figures: the supervisor had no CPU");
         report.notes.push(note);
     }
     report

@@ -2,8 +2,9 @@
 // Not every test file looks at everything.
 #![allow(dead_code)]
 
-use baton_workload::{Calibration, Report, RunOptions, Workload, run};
+use baton_workload::{Calibration, Error, Report, RunOptions, Workload, run};
 use std::fs;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// Runs one after the other: together they would only crowd each other out.
@@ -16,6 +17,29 @@ pub fn run_text(text: &str, options: &RunOptions<'_>) -> Report {
         .parse()
         .unwrap_or_else(|error| panic!("{text}: {error}"));
     run(&workload, options).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Runs a workload of one part that needs cgroups, where this machine lets us; afterwards there must be
+/// neither processes nor cgroups.
+pub fn run_or_refuse(text: &str, options: &RunOptions<'_>) -> Result<Report, Error> {
+    let workload: Workload = text.parse().expect("valid");
+    let outcome = {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        run(&workload, options)
+    };
+    assert_nothing_left();
+    let part = text.split(':').next().unwrap_or_default();
+    let own = format!("baton-{part}-{}", std::process::id());
+    for place in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+        assert!(!Path::new(place).join(&own).exists(), "a cgroup is left");
+    }
+    if let Err(error) = &outcome {
+        // The only good reason, and then it must say what to do.
+        assert!(matches!(error, Error::Missing { .. }), "{error}");
+        let remedy = "run it as root where cgroup v2 has the cpu controller";
+        assert!(error.to_string().contains(remedy), "{error}");
+    }
+    outcome
 }
 
 /// Options with a calibration that asks for little work, and this crate's program for processes.

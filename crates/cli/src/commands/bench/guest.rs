@@ -3,12 +3,13 @@
 use std::{io::Write as _, process::ExitCode, sync::atomic::Ordering, time::Duration};
 
 use anyhow::Context as _;
+use baton_lab::charge::{Charge, Output};
 use baton_workload::{Calibration, Report, RunOptions, Workload, stop};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::BASELINE;
-use crate::{charge::Charge, needs, project};
+use crate::{needs, peers::Peer, project};
 
 /// A scheduler that starves a workload cannot keep the others from being measured. The
 /// longest one, `compile`, takes some 15 s on two emulated processors.
@@ -19,10 +20,14 @@ const CELL_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Plan {
     /// Rounds.
     pub(crate) runs: u32,
+    /// The first of them that is to be measured: those before it were.
+    pub(crate) first: u32,
     /// Seed of the order and of the workloads.
     pub(crate) seed: u64,
     /// Policies, beside the baseline.
     pub(crate) policies: Vec<String>,
+    /// Schedulers of others.
+    pub(crate) peers: Vec<Peer>,
     /// Workloads.
     pub(crate) workloads: Vec<Named>,
 }
@@ -59,6 +64,11 @@ pub(crate) enum Line {
         /// What its `run --json` printed.
         report: Value,
     },
+    /// A round is over.
+    Round {
+        /// The round, from 0.
+        round: u32,
+    },
     /// Something could not be measured.
     Failed {
         /// The round, from 0.
@@ -70,12 +80,40 @@ pub(crate) enum Line {
     },
 }
 
+impl Line {
+    /// The round that it is of.
+    pub(crate) const fn round(&self) -> u32 {
+        match self {
+            Self::Cell { round, .. }
+            | Self::Policy { round, .. }
+            | Self::Round { round }
+            | Self::Failed { round, .. } => *round,
+        }
+    }
+}
+
 impl Plan {
-    /// The baseline and the policies.
+    /// The baseline, the policies and the peers.
     pub(crate) fn variants(&self) -> Vec<&str> {
         std::iter::once(BASELINE)
             .chain(self.policies.iter().map(String::as_str))
+            .chain(self.peers.iter().map(|peer| peer.name.as_str()))
             .collect()
+    }
+
+    /// Puts a variant in charge; none for the baseline.
+    fn charge(&self, variant: &str) -> anyhow::Result<Option<Charge>> {
+        if variant == BASELINE {
+            return Ok(None);
+        }
+        let stop = stop::on_signals()?;
+        let Some(peer) = self.peers.iter().find(|peer| peer.name == variant) else {
+            let own = project::own_path()?.into_os_string();
+            let arguments = run_arguments(variant);
+            return Ok(Some(Charge::take(&own, &arguments, Output::Report, stop)?));
+        };
+        let program = peer.path.as_os_str();
+        Ok(Some(Charge::take(program, &[], Output::Aside, stop)?))
     }
 }
 
@@ -91,13 +129,16 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let plan: Plan = serde_json::from_str(&args.plan).context("cannot read the plan")?;
     let interrupted = stop::on_signals().context("cannot catch signals")?;
     // Once, before any policy: all cells mean the same by a load.
-    let calibration = Calibration::measure();
+    let calibration = Calibration::quietest();
     let mut order = fastrand::Rng::with_seed(plan.seed);
     for round in 0..plan.runs {
         let mut variants = plan.variants();
         order.shuffle(&mut variants);
         let mut workloads: Vec<usize> = (0..plan.workloads.len()).collect();
         order.shuffle(&mut workloads);
+        if round < plan.first {
+            continue;
+        }
         for variant in variants {
             if let Err(error) = measure(&plan, round, variant, &workloads, calibration) {
                 let problem = format!("{error:#}");
@@ -111,6 +152,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(130));
             }
         }
+        send(&Line::Round { round })?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -123,13 +165,7 @@ fn measure(
     workloads: &[usize],
     calibration: Calibration,
 ) -> anyhow::Result<()> {
-    let charge = (variant != BASELINE).then(|| {
-        Charge::take(
-            &project::own_path()?.into_os_string(),
-            &run_arguments(variant),
-        )
-    });
-    let charge = charge.transpose()?;
+    let charge = plan.charge(variant)?;
     let measured = workloads
         .iter()
         .try_for_each(|&index| -> anyhow::Result<()> {
@@ -151,7 +187,7 @@ fn measure(
             })
         });
     if let Some(charge) = charge {
-        let ended = charge.stop()?;
+        let ended = charge.stop(stop::hurry())?;
         let variant = variant.to_owned();
         if let Ok(report) = serde_json::from_str(ended.report.trim()) {
             send(&Line::Policy {
@@ -173,8 +209,7 @@ fn measure(
 
 /// `edf/hint/slice_ms=5` as arguments.
 fn run_arguments(variant: &str) -> Vec<String> {
-    let mut words = variant.split('/');
-    let policy = words.next().unwrap_or_default();
+    let (policy, words) = words_of(variant);
     let more = words.map(|word| match word.contains('=') {
         true => format!("--set={word}"),
         false => format!("--mode={word}"),
@@ -184,6 +219,12 @@ fn run_arguments(variant: &str) -> Vec<String> {
         .into_iter()
         .chain(more)
         .collect()
+}
+
+/// A variant's policy, and the mode and parameters behind it.
+pub(crate) fn words_of(variant: &str) -> (&str, std::str::Split<'_, char>) {
+    let mut words = variant.split('/');
+    (words.next().unwrap_or_default(), words)
 }
 
 fn send(line: &Line) -> anyhow::Result<()> {

@@ -3,22 +3,33 @@
 //! - `guest` runs in the VM, measures cell by cell and sends a line of JSON for each;
 //! - `stream` takes the lines and shows progress;
 //! - `summary` makes medians and ratios of them;
-//! - `print` makes the table.
+//! - `print` makes the table;
+//! - `beside` simulates the same cells.
 
+mod beside;
 pub(crate) mod guest;
 mod print;
 mod stream;
 mod summary;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use baton::app::{Code, duration};
+use baton::{
+    Policy,
+    app::{self, Code, Failure, duration},
+};
 use baton_machine::MachineFile;
-use baton_vm::{KernelSpec, Sinks};
+use baton_policies::{Visitor, with_policy};
+use baton_policy::{Driver, Machine, Mode, Setup};
+use baton_vm::{KernelSpec, Outcome, Sinks};
+use baton_workload::Workload;
 use clap::Subcommand;
 
 use super::{policies, vm};
-use crate::{failures::fail, needs, project};
+use crate::{failures::fail, needs, peers, project};
 use guest::Named;
 use stream::Stream;
 
@@ -28,7 +39,7 @@ const BASELINE: &str = "kernel";
 
 /// Measure policies against the kernel's own scheduler
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  baton bench kernel")]
+#[command(after_help = "Examples:\n  baton bench kernel\n  baton bench sim results.json")]
 pub(crate) struct Args {
     #[command(subcommand)]
     backend: Backend,
@@ -38,6 +49,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Backend {
     Kernel(KernelArgs),
+    Sim(beside::SimArgs),
 }
 
 /// In one VM, on a real kernel: EEVDF, then each policy, round by round
@@ -49,7 +61,8 @@ enum Backend {
 #[command(after_help = "Examples:
   baton bench kernel
   baton bench kernel --runs 10 --policies edf --workloads pipe,pipe+hogs --json
-  baton bench kernel --workload compile --policies edf")]
+  baton bench kernel --workload compile --policies edf
+  baton bench kernel --policies edf --peers")]
 struct KernelArgs {
     /// Rounds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -58,6 +71,9 @@ struct KernelArgs {
     /// slashes, such as edf/hint or edf/sync=false
     #[arg(long, value_delimiter = ',', default_value = "fifo,edf")]
     policies: Vec<String>,
+    /// Measure scx_rustland and scx_rlfifo too: from PATH, else built from crates.io, once
+    #[arg(long)]
+    peers: bool,
     /// Workloads; with parameters, give the option once for each
     #[arg(
         long,
@@ -77,59 +93,68 @@ struct KernelArgs {
     /// Stop the VM after this; exit status 124. By default 10 minutes and 3 for each round
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Print JSON: `{"cells":[{"workload","variant","part","metric","median","ratio","n"}], ...}`
+    /// Print JSON: `{"cells":[{"workload","variant","part","metric","median","quartiles","ratio","n"}], ...}`
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
-    let Backend::Kernel(args) = &args.backend;
-    let machine = MachineFile::find(&args.machine)?;
-    for policy in &args.policies {
-        let name = policy.split('/').next().unwrap_or_default();
-        if !policies::names().any(|known| known == name) {
-            return Err(policies::unknown(name, "separated by commas").into());
-        }
+    match &args.backend {
+        Backend::Kernel(args) => kernel(args),
+        Backend::Sim(args) => beside::execute(args),
+    }
+}
+
+/// Boots until the first round must have been measured: a guest that never gets there never will.
+const FIRST_BOOTS: u32 = 3;
+
+fn kernel(args: &KernelArgs) -> anyhow::Result<ExitCode> {
+    // Mistakes are told before a VM is started.
+    let machine = vm::machine(&args.machine)?;
+    for variant in &args.policies {
+        check(variant, &machine.machine())?;
     }
     let workloads = workloads(&args.workloads)?;
-    let own = project::own_path()?;
-    let plan = guest::Plan {
+    let mut plan = guest::Plan {
         runs: args.runs,
+        first: 0,
         seed: args.seed,
         policies: args.policies.clone(),
+        peers: match args.peers {
+            true => peers::find()?,
+            false => Vec::new(),
+        },
         workloads,
     };
-    let own_text = own.to_string_lossy().into_owned();
-    let command = [
-        own_text,
-        "bench-guest".into(),
-        serde_json::to_string(&plan)?,
-    ];
-    let patience = Duration::from_secs(600 + 180 * u64::from(args.runs));
     let stream = Stream::new(&plan);
-    let progress = Sinks::inherit().progress;
-    let sinks = Sinks {
-        stdout: Box::new(stream.clone()),
-        stderr: Box::new(std::io::stderr()),
-        progress,
+    let start = Instant::now();
+    let mut boots = 1;
+    let outcome = loop {
+        plan.first = stream.rounds();
+        match measure(args, &machine, &plan, &stream) {
+            // An emulator can crash a guest, once in hours. What was measured before counts.
+            Err(error)
+                if is_panic(&error) && (stream.rounds() > plan.first || boots < FIRST_BOOTS) =>
+            {
+                stream.forget_rest();
+                boots += 1;
+                let round = stream.rounds() + 1;
+                eprintln!("the guest's kernel died; going on with round {round} in another VM");
+            }
+            outcome => break outcome?,
+        }
     };
-    let run: Vec<_> = plan
-        .workloads
-        .iter()
-        .map(|named| named.workload.clone())
-        .collect();
-    let outcome = needs::pack(vm::guest(&own), &run)?
-        .machine(machine)
-        .kernel(args.kernel.clone())
-        .timeout(args.timeout.unwrap_or(patience))
-        .handle_signals(true)
-        .command(command)
-        .run(sinks)?;
-    let summary = summary::summarise(&plan, stream.finish(), &outcome, &args.machine);
+    let ran = summary::Ran {
+        kernel: outcome.kernel_release.clone(),
+        machine: args.machine.clone(),
+        boots,
+        wall: start.elapsed(),
+    };
+    let summary = summary::summarise(&plan, stream.finish(), ran);
     if args.json {
-        println!("{}", serde_json::to_string(&summary)?);
+        outln!("{}", serde_json::to_string(&summary)?);
     } else {
-        print!("{}", print::text(&plan, &summary));
+        out!("{}", print::text(&plan, &summary));
     }
     match outcome.status {
         0 if summary.failures.is_empty() => Ok(ExitCode::SUCCESS),
@@ -143,6 +168,78 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Runs what is left of the plan in one VM.
+fn measure(
+    args: &KernelArgs,
+    machine: &MachineFile,
+    plan: &guest::Plan,
+    stream: &Stream,
+) -> anyhow::Result<Outcome> {
+    let own = project::own_path()?;
+    let own_text = own.to_string_lossy().into_owned();
+    let command = [own_text, "bench-guest".into(), serde_json::to_string(plan)?];
+    let patience = Duration::from_secs(600 + 180 * u64::from(args.runs));
+    let sinks = Sinks {
+        stdout: Box::new(stream.clone()),
+        stderr: Box::new(std::io::stderr()),
+        progress: Sinks::inherit().progress,
+    };
+    let run: Vec<_> = plan
+        .workloads
+        .iter()
+        .map(|named| named.workload.clone())
+        .collect();
+    let peers = plan.peers.iter();
+    let vm = peers.fold(vm::guest(&own), |vm, peer| vm.pack(&peer.path, &peer.path));
+    let outcome = needs::pack(vm, &run)?
+        .machine(machine.clone())
+        .kernel(args.kernel.clone())
+        .timeout(args.timeout.unwrap_or(patience))
+        .handle_signals(true)
+        .command(command)
+        .run(sinks)?;
+    Ok(outcome)
+}
+
+fn is_panic(error: &anyhow::Error) -> bool {
+    use baton_vm::Error;
+    let error = error.downcast_ref::<Error>();
+    error.is_some_and(|error| matches!(error, Error::Panic { .. } | Error::EmulatorDefect { .. }))
+}
+
+/// Makes the policy of a variant, to see whether it takes the mode and the parameters.
+struct Check<'a>(&'a Setup<'a>);
+
+impl Visitor for Check<'_> {
+    type Output = Result<(), String>;
+
+    fn visit<P: Policy + 'static>(self) -> Self::Output {
+        let driver = Driver::<P>::new(self.0);
+        driver.map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether a variant can be run.
+fn check(variant: &str, machine: &Machine) -> anyhow::Result<()> {
+    let (name, words) = guest::words_of(variant);
+    let mut mode = Mode::default();
+    let mut params = Vec::new();
+    for word in words {
+        match word.split_once('=') {
+            Some((name, value)) => params.push((name.to_owned(), value.to_owned())),
+            None => mode = app::mode(word).map_err(|problem| bad(variant, &problem))?,
+        }
+    }
+    let setup = Setup::with_params(machine, 1, &params).with_mode(mode);
+    let checked = with_policy(name, Check(&setup));
+    let checked = checked.ok_or_else(|| policies::unknown(name, "separated by commas"))?;
+    checked.map_err(|problem| bad(variant, &problem).into())
+}
+
+fn bad(variant: &str, problem: &str) -> Failure {
+    Failure::new(Code::BadParameter, format!("{variant}: {problem}"))
+}
+
 /// The workloads of the option: a list in one text, as long as no parameters are
 /// given, for those have commas too.
 fn workloads(given: &[String]) -> anyhow::Result<Vec<Named>> {
@@ -153,7 +250,7 @@ fn workloads(given: &[String]) -> anyhow::Result<Vec<Named>> {
     let named = |text: &str| {
         Ok(Named {
             name: text.to_owned(),
-            workload: text.parse()?,
+            workload: Workload::find(text)?,
         })
     };
     texts.map(|text| named(text.trim())).collect()

@@ -7,10 +7,12 @@ use super::{
     guest::Plan,
     summary::{Cell, Summary},
 };
-use crate::table::{Align, table};
+use crate::table::{ALSO_SHOWN, Align, number, table};
 
-/// Beside each workload's primary metric, those that tell something of their own.
-const ALSO_SHOWN: &[&str] = &["missed", "round_trip_p99_us"];
+/// Whether tables show a cell: what stands for its part, and some others.
+pub(super) fn is_shown(cell: &Cell) -> bool {
+    cell.primary || ALSO_SHOWN.contains(&cell.metric.as_str())
+}
 
 /// The medians with their ratios, then the relay's counters.
 pub(crate) fn text(plan: &Plan, summary: &Summary) -> String {
@@ -18,6 +20,9 @@ pub(crate) fn text(plan: &Plan, summary: &Summary) -> String {
         "Linux {} on {} (VM), {} rounds, seed {}, {:.0} s in all\n\n",
         summary.kernel, summary.machine, summary.runs, summary.seed, summary.wall_s
     );
+    if summary.boots > 1 {
+        let _ = write!(text, "in {} VMs: a guest's kernel died\n\n", summary.boots);
+    }
     let align = |column| {
         if column < 2 {
             Align::Left
@@ -49,11 +54,11 @@ fn medians(plan: &Plan, summary: &Summary) -> Vec<Vec<String>> {
     let mut head = vec!["workload".to_owned(), "metric".to_owned()];
     head.extend(variants.iter().map(|variant| (*variant).to_owned()));
     let mut rows = vec![head];
-    let mut workload = "";
+    let (mut workload, mut part) = ("", "");
     // The cells of one metric follow each other, one for each variant.
     for cells in summary.cells.chunks(variants.len()) {
         let Some(first) = cells.first() else { continue };
-        if !first.primary && !ALSO_SHOWN.contains(&first.metric.as_str()) {
+        if !is_shown(first) {
             continue;
         }
         let name = if first.workload == workload {
@@ -61,7 +66,15 @@ fn medians(plan: &Plan, summary: &Summary) -> Vec<Vec<String>> {
         } else {
             first.workload.as_str()
         };
-        let mut row = vec![name.to_owned(), first.metric.clone()];
+        if !name.is_empty() {
+            part = &first.part;
+        }
+        // Of a part behind the one that is measured.
+        let metric = match first.part == part {
+            true => first.metric.clone(),
+            false => format!("{} {}", first.part, first.metric),
+        };
+        let mut row = vec![name.to_owned(), metric];
         row.extend(cells.iter().map(median));
         rows.push(row);
         workload = &first.workload;
@@ -110,32 +123,4 @@ fn counters(plan: &Plan, summary: &Summary) -> Vec<Vec<String>> {
     }));
     rows.push(waits);
     rows
-}
-
-/// Three significant digits.
-fn number(value: f64) -> String {
-    let places = match value.abs() {
-        whole if whole >= 100.0 || whole == 0.0 => 0,
-        tens if tens >= 10.0 => 1,
-        ones if ones >= 1.0 => 2,
-        tenths if tenths >= 0.1 => 3,
-        _ => 4,
-    };
-    format!("{value:.places$}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::number;
-
-    #[test]
-    fn three_digits() {
-        let check = |value, expected: &str| assert_eq!(number(value), expected);
-        check(1234.5, "1234");
-        check(16.67, "16.7");
-        check(2.345, "2.35");
-        check(0.3712, "0.371");
-        check(0.0425, "0.0425");
-        check(0.0, "0");
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal as _, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::guest::{Line, Plan};
@@ -16,6 +16,8 @@ pub(crate) struct Stream {
 struct Inner {
     rest: Vec<u8>,
     lines: Vec<Line>,
+    /// Rounds that are over.
+    rounds: u32,
     cells: usize,
     cells_max: usize,
     names: Vec<String>,
@@ -28,6 +30,7 @@ impl Stream {
         let inner = Inner {
             rest: Vec::new(),
             lines: Vec::new(),
+            rounds: 0,
             cells: 0,
             cells_max: plan.runs as usize * plan.variants().len() * plan.workloads.len(),
             names: plan
@@ -42,9 +45,28 @@ impl Stream {
         }
     }
 
+    /// How many rounds are over.
+    pub(crate) fn rounds(&self) -> u32 {
+        self.lock().rounds
+    }
+
+    /// Forgets what came of the round that is not over: it will be measured anew.
+    pub(crate) fn forget_rest(&self) {
+        let mut inner = self.lock();
+        let rounds = inner.rounds;
+        inner.rest.clear();
+        inner.lines.retain(|line| line.round() < rounds);
+        let is_cell = |line: &&Line| matches!(line, Line::Cell { .. });
+        inner.cells = inner.lines.iter().filter(is_cell).count();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The lines that came.
     pub(crate) fn finish(self) -> Vec<Line> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
         if inner.watched {
             eprint!("\r\x1b[K");
         }
@@ -85,6 +107,7 @@ impl Inner {
                 }
                 eprintln!("round {}, {variant}: {problem}", round + 1);
             }
+            Line::Round { round } => self.rounds = round + 1,
             Line::Policy { .. } => {}
         }
         self.lines.push(line);
@@ -93,7 +116,7 @@ impl Inner {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
         inner.rest.extend_from_slice(bytes);
         while let Some(end) = inner.rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = inner.rest.drain(..=end).collect();

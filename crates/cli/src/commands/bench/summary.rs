@@ -1,10 +1,9 @@
 //! Medians and ratios of what was measured.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use baton_vm::Outcome;
 use baton_workload::{Better, Metric};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
 };
 
 /// What a bench found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
     /// Workload by workload, metric by metric, variant by variant.
     pub(crate) cells: Vec<Cell>,
@@ -31,12 +30,28 @@ pub(crate) struct Summary {
     pub(crate) runs: u32,
     /// The seed.
     pub(crate) seed: u64,
-    /// All of it, boot included.
+    /// How many VMs it took: more than one where a guest died; 0 in files of earlier builds.
+    #[serde(default)]
+    pub(crate) boots: u32,
+    /// All of it, boots included.
     pub(crate) wall_s: f64,
 }
 
+/// Where and how long it ran.
+#[derive(Clone, Debug)]
+pub(crate) struct Ran {
+    /// The guest's kernel.
+    pub(crate) kernel: String,
+    /// The guest's machine.
+    pub(crate) machine: String,
+    /// VMs.
+    pub(crate) boots: u32,
+    /// From the first boot to the last end.
+    pub(crate) wall: Duration,
+}
+
 /// One metric of one workload under one variant.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cell {
     /// The workload.
     pub(crate) workload: String,
@@ -53,6 +68,8 @@ pub(crate) struct Cell {
     pub(crate) primary: bool,
     /// The median over the rounds; none if nothing was measured.
     pub(crate) median: Option<f64>,
+    /// Between the lower quartile and the upper one lies the middle half of the rounds.
+    pub(crate) quartiles: Option<[f64; 2]>,
     /// To the baseline's median, turned so that above 1 is worse; none where there is
     /// nothing to compare with.
     pub(crate) ratio: Option<f64>,
@@ -61,22 +78,18 @@ pub(crate) struct Cell {
 }
 
 /// Sums the guest's lines up.
-pub(crate) fn summarise(
-    plan: &Plan,
-    lines: Vec<Line>,
-    outcome: &Outcome,
-    machine: &str,
-) -> Summary {
+pub(crate) fn summarise(plan: &Plan, lines: Vec<Line>, ran: Ran) -> Summary {
     let mut summary = Summary {
         cells: cells(plan, &lines),
         counters: BTreeMap::new(),
         wait_max_ms: BTreeMap::new(),
         failures: Vec::new(),
-        kernel: outcome.kernel_release.clone(),
-        machine: machine.to_owned(),
+        kernel: ran.kernel,
+        machine: ran.machine,
         runs: plan.runs,
         seed: plan.seed,
-        wall_s: outcome.wall.as_secs_f64(),
+        boots: ran.boots,
+        wall_s: ran.wall.as_secs_f64(),
     };
     for line in lines {
         match line {
@@ -103,7 +116,7 @@ pub(crate) fn summarise(
                 let problem = format!("round {}, {variant}: {workload}: {notes}", round + 1);
                 summary.failures.push(problem);
             }
-            Line::Cell { .. } => {}
+            Line::Cell { .. } | Line::Round { .. } => {}
         }
     }
     summary
@@ -145,6 +158,7 @@ fn cells(plan: &Plan, lines: &[Line]) -> Vec<Cell> {
                     unit: series.metric.unit.clone(),
                     primary: series.primary,
                     median: value,
+                    quartiles: series.values.get(variant).and_then(|v| quartiles(v)),
                     ratio: value
                         .and_then(|value| ratio(value, median_of(BASELINE)?, series.metric.better)),
                     n: series.values.get(variant).map_or(0, Vec::len),
@@ -201,7 +215,7 @@ fn series(index: usize, lines: &[Line]) -> Vec<Series> {
     all
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -210,6 +224,20 @@ fn median(values: &[f64]) -> Option<f64> {
         odd if odd % 2 == 1 => Some(sorted[middle]),
         _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
     }
+}
+
+/// The values below which a quarter and three quarters lie, between neighbours in
+/// proportion.
+fn quartiles(values: &[f64]) -> Option<[f64; 2]> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    Some([0.25, 0.75].map(|part| {
+        let place = part * last as f64;
+        let below = place as usize;
+        let above = sorted[(below + 1).min(last)];
+        sorted[below] + (above - sorted[below]) * place.fract()
+    }))
 }
 
 /// How much worse `value` is than `baseline`; none if one of them is 0 and the other
@@ -237,6 +265,14 @@ mod tests {
     }
 
     #[test]
+    fn quarters() {
+        assert_eq!(quartiles(&[]), None);
+        assert_eq!(quartiles(&[7.0]), Some([7.0, 7.0]));
+        assert_eq!(quartiles(&[5.0, 1.0, 2.0, 4.0, 3.0]), Some([2.0, 4.0]));
+        assert_eq!(quartiles(&[1.0, 2.0]), Some([1.25, 1.75]));
+    }
+
+    #[test]
     fn above_one_is_worse() {
         assert_eq!(ratio(3.0, 2.0, Better::Lower), Some(1.5));
         assert_eq!(ratio(3.0, 6.0, Better::Higher), Some(2.0));
@@ -248,9 +284,11 @@ mod tests {
     #[test]
     fn cells_of_a_small_bench() {
         let plan = Plan {
+            first: 0,
             runs: 3,
             seed: 1,
             policies: vec!["fifo".into()],
+            peers: Vec::new(),
             workloads: vec![Named {
                 name: "pipe+hogs".into(),
                 workload: "pipe+hogs".parse().unwrap(),

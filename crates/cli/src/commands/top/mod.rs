@@ -116,7 +116,7 @@ fn print_once(view: &View) {
     let mut view = view.clone();
     view.sort(Order::Cpu);
     for line in view.head() {
-        println!("{line}");
+        outln!("{line}");
     }
     let head = sample::COLUMNS.map(String::from).to_vec();
     let rows: Vec<_> = std::iter::once(head)
@@ -126,5 +126,5 @@ fn print_once(view: &View) {
         true => Align::Right,
         false => Align::Left,
     };
-    print!("\n{}", table(&rows, align));
+    out!("\n{}", table(&rows, align));
 }

@@ -16,9 +16,10 @@ pub(super) struct Sample {
 }
 
 /// The table's columns.
-pub(super) const COLUMNS: [&str; 9] = [
+pub(super) const COLUMNS: [&str; 10] = [
     "pid",
     "name",
+    "class",
     "cpu %",
     "state",
     "waits/s",
@@ -30,7 +31,7 @@ pub(super) const COLUMNS: [&str; 9] = [
 
 /// Whether a column holds figures.
 pub(super) fn is_figure(column: usize) -> bool {
-    !matches!(column, 1 | 3 | 8)
+    !matches!(column, 1 | 2 | 4 | 9)
 }
 
 /// What the rows are ordered by.
@@ -68,6 +69,7 @@ impl Order {
 pub(super) struct Row {
     pid: u32,
     name: String,
+    class: String,
     cpu_percent: f64,
     state: String,
     waits_per_s: f64,
@@ -97,6 +99,7 @@ impl Row {
         Self {
             pid: task.pid,
             name: task.name.clone(),
+            class: task.class.clone().unwrap_or_default(),
             cpu_percent: used_ns as f64 / (span_s * 1e7),
             state,
             waits_per_s: waits as f64 / span_s,
@@ -114,6 +117,7 @@ impl Row {
         [
             self.pid.to_string(),
             self.name.clone(),
+            self.class.clone(),
             format!("{:.1}", self.cpu_percent),
             self.state.clone(),
             format!("{:.0}", self.waits_per_s),
@@ -198,14 +202,30 @@ impl View {
             let (p50, p99) = (us(name, "p50_ns"), us(name, "p99_ns"));
             format!("{what} p50 {p50:.0} us, p99 {p99:.0} us")
         });
+        // Where a policy sets them: each CPU's performance target, of 1024.
+        let targets = self.status["performance"].as_object().into_iter().flatten();
+        let targets: Vec<_> = targets
+            .map(|(cpu, target)| format!("{cpu}: {target}"))
+            .collect();
+        let targets = match targets.as_slice() {
+            [] => String::new(),
+            targets => format!("; performance of CPU {}", targets.join(", ")),
+        };
+        let tasks = match self.rows.len() {
+            1 => "1 task".to_owned(),
+            count => format!("{count} tasks"),
+        };
+        let only = match self.status["only"]["cgroup"].as_str() {
+            Some(cgroup) => format!(" of cgroup {cgroup}"),
+            None => String::new(),
+        };
         [
             format!(
-                "{}, mode {}, process {}, for {:.0} s; {} tasks",
+                "{}, mode {}, process {}, for {:.0} s; {tasks}{only}{targets}",
                 text("policy"),
                 text("mode"),
                 self.status["pid"],
                 number("uptime_s"),
-                self.rows.len(),
             ),
             format!("per second: {}", rates.join(", ")),
             latencies.join("; "),
@@ -226,6 +246,8 @@ mod tests {
             name: format!("task{pid}"),
             cpu: 0,
             weight: 100,
+            cgroup: 0,
+            class: (pid == 2).then(|| "batch".to_owned()),
             state: TaskState::Sleeping,
             for_ns: 0,
             queue: None,
@@ -257,11 +279,11 @@ mod tests {
         let mut view = View::between(&before, &after);
         view.sort(Order::Cpu);
         let rows: Vec<_> = view.rows.iter().map(Row::cells).collect();
-        assert_eq!(rows[0][..3], ["2", "task2", "50.0"]);
-        assert_eq!(rows[1][..3], ["1", "task1", "25.0"]);
-        assert_eq!(rows[1][4..], ["10", "2.000", "3.0", "0.0", "policy 100 %"]);
+        assert_eq!(rows[0][..4], ["2", "task2", "batch", "50.0"]);
+        assert_eq!(rows[1][..4], ["1", "task1", "", "25.0"]);
+        assert_eq!(rows[1][5..], ["10", "2.000", "3.0", "0.0", "policy 100 %"]);
         // Nothing is known of what a new task did before.
-        assert_eq!(rows[2][2..5], ["0.0", "sleeps", "0"]);
+        assert_eq!(rows[2][3..6], ["0.0", "sleeps", "0"]);
         assert!(view.head()[0].starts_with("edf, mode decide, process 1, for 0 s; 3 tasks"));
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, order: Order, state: &mut
                 .collect::<Vec<_>>(),
         )
     });
-    let widths = [7, 16, 7, 16, 9, 9, 9, 10, 12].map(Constraint::Length);
+    let widths = [7, 16, 12, 7, 16, 9, 9, 9, 10, 12].map(Constraint::Length);
     let table = Table::new(rows, widths)
         .header(Row::new(title).style(Style::new().add_modifier(Modifier::REVERSED)))
         .row_highlight_style(Style::new().bold());
