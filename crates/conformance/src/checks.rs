@@ -9,18 +9,19 @@ use baton_policy::{
 use crate::{
     Fault, Life, Note, Seen,
     policies::{LEASE_NS, RESCUE_NS, SLICE_NS, STARVE_NS},
+    rescues,
 };
 
 /// By how much two readings of one clock may differ: the relay reads it more than once.
-const CLOCK_NS: u64 = MS;
+pub(crate) const CLOCK_NS: u64 = MS;
 /// How late a timer may be on an emulated machine.
-const LATE_NS: u64 = 60 * MS;
+pub(crate) const LATE_NS: u64 = 60 * MS;
 
 /// What a wakeup that preempts takes less than, also on an emulated machine, and one that waits for slices
 /// of 20 ms more.
 const PREEMPTED_NS: u64 = 7 * MS;
 
-type Found = Result<String, Fault>;
+pub(crate) type Found = Result<String, Fault>;
 
 /// What a backend does whatever the time is.
 fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), Fault> {
@@ -32,7 +33,7 @@ fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), Fault> {
 }
 
 /// What it does if the machine gives it the time.
-fn demand_in_time(holds: bool, what: &str) -> Result<(), Fault> {
+pub(crate) fn demand_in_time(holds: bool, what: &str) -> Result<(), Fault> {
     if holds {
         Ok(())
     } else {
@@ -40,7 +41,7 @@ fn demand_in_time(holds: bool, what: &str) -> Result<(), Fault> {
     }
 }
 
-fn median(values: &mut [u64]) -> u64 {
+pub(crate) fn median(values: &mut [u64]) -> u64 {
     values.sort_unstable();
     values.get(values.len() / 2).copied().unwrap_or(0)
 }
@@ -307,68 +308,14 @@ pub(crate) fn sent(seen: &Seen) -> Found {
     Ok(text)
 }
 
-/// How long tasks waited that nobody decided about, from enqueue to rescue; and how many ran without
-/// that this was told.
-fn waits_until_rescue(seen: &Seen) -> (Vec<u64>, usize) {
-    let (mut waits, mut untold) = (Vec::new(), 0);
-    for life in seen.lives() {
-        let mut since_ns = None;
-        let mut rescued = false;
-        for note in &life.notes {
-            let Note::Heard(time_ns, kind) = note else {
-                continue;
-            };
-            match kind {
-                EventKind::Enqueue(enqueue) if !enqueue.decided => {
-                    if enqueue.reason != EnqueueReason::Requeued {
-                        since_ns = Some(*time_ns);
-                    }
-                    rescued = false;
-                }
-                EventKind::Enqueue(_) | EventKind::Dequeue => since_ns = None,
-                EventKind::Rescued => {
-                    if let Some(since_ns) = since_ns {
-                        waits.push(time_ns.saturating_sub(since_ns));
-                    }
-                    rescued = true;
-                }
-                EventKind::Running { .. } => {
-                    untold += usize::from(since_ns.is_some() && !rescued);
-                    since_ns = None;
-                }
-                _ => {}
-            }
-        }
-    }
-    (waits, untold)
-}
-
-fn rescued(seen: &Seen, after_ns: u64) -> Found {
-    let (mut waits, untold) = waits_until_rescue(seen);
-    let (count, median_ns) = (waits.len(), median(&mut waits));
-    let is_early = |wait_ns: &&u64| **wait_ns + CLOCK_NS < after_ns;
-    let early = waits.iter().filter(is_early).count();
-    let text = format!(
-        "{count} rescues, {:.1} ms after the enqueue in the median, {early} too early by the clock; \
-         {untold} ran untold",
-        median_ns as f64 / MS as f64
-    );
-    // The enqueue's time is read in another moment than the rescue's clock starts.
-    let in_time = seen.is_rare(early as u32, count as u32) && median_ns < after_ns + LATE_NS;
-    // Where the process was taken for silent for a moment.
-    let told = seen.is_rare(untold as u32, count as u32);
-    demand_in_time(count > 30 && in_time && told, &text)?;
-    Ok(text)
-}
-
 /// A lease is kept, and ends in rescue.
 pub(crate) fn leases(seen: &Seen) -> Found {
-    rescued(seen, LEASE_NS)
+    rescues::judge(seen, LEASE_NS)
 }
 
 /// Rescue comes after its time.
 pub(crate) fn rescues(seen: &Seen) -> Found {
-    rescued(seen, RESCUE_NS)
+    rescues::judge(seen, RESCUE_NS)
 }
 
 /// How long the short task waited each time that it woke.

@@ -16,6 +16,7 @@
 
 mod checks;
 mod policies;
+mod rescues;
 mod seen;
 
 use std::fmt;

@@ -193,7 +193,8 @@ pub enum EventKind {
     },
     /// A waiting task no longer waits, without having run: its decision is moot.
     Dequeue,
-    /// No decision came in time, so the kernel scheduled the task itself.
+    /// No decision came in time, so the kernel scheduled the task itself. Told after the deed: on another
+    /// CPU the task may run already, and [`Self::Running`] be heard first.
     Rescued,
     /// The task ended or left the class. Its state is dropped after this event.
     Exit,

@@ -4,7 +4,7 @@
 //! scenarios there, and the policies that they put in charge. A guest runs all its
 //! scenarios in one boot and prints a line of JSON for each; every line becomes a
 //! test of its own. Where the emulator crashed the guest's kernel, what was not told yet is played
-//! in another boot.
+//! in another boot. What failed where a shared host can be the reason is played twice more.
 
 mod charge;
 mod classes;
@@ -56,6 +56,15 @@ const TIMEOUT: Duration = Duration::from_secs(3000);
 
 /// The emulator crashes a guest once in hours: twice in a row is something else.
 const BOOTS: usize = 3;
+
+/// How often a scenario that failed must hold then: it passes with two of three.
+const MORE_PLAYS: usize = 2;
+
+/// More than so many failures are not the host's.
+const EXCUSED_MAX: usize = 3;
+
+/// Begins the names of scenarios that must hold each time: the machine is never a hostage.
+const EVERY_TIME: [&str; 3] = ["chaos", "stopped", "killed"];
 
 fn main() {
     baton_vm::guest::run_if_init();
@@ -133,7 +142,33 @@ fn play(kernel: &str, scenarios: &[&str]) -> Results {
         }
         println!("{kernel}: booting again: {problem}");
     }
+    play_failed_again(kernel, scenarios, &mut results);
     results
+}
+
+/// Hosts of tests are shared, and some scenarios measure: what failed must hold twice in a row in VMs of
+/// their own. What is told of each play is printed, so that an unsteady scenario is seen.
+fn play_failed_again(kernel: &str, scenarios: &[&str], results: &mut Results) {
+    let failed: Vec<&str> = scenarios
+        .iter()
+        .copied()
+        .filter(|name| results.get(*name).is_some_and(Result::is_err))
+        .collect();
+    let is_excused = |name: &&str| !EVERY_TIME.iter().any(|begin| name.starts_with(begin));
+    let all_came = scenarios.iter().all(|name| results.contains_key(*name));
+    let are_few = (1..=EXCUSED_MAX).contains(&failed.len());
+    if !all_came || !are_few || !failed.iter().all(is_excused) {
+        return;
+    }
+    println!("{kernel}: playing again: {}", failed.join(", "));
+    for _ in 0..MORE_PLAYS {
+        let mut again = Results::new();
+        boot(kernel, &failed, &mut again);
+        if failed.iter().any(|name| again.get(*name) != Some(&Ok(()))) {
+            return;
+        }
+    }
+    results.extend(failed.into_iter().map(|name| (name.to_owned(), Ok(()))));
 }
 
 /// Plays the scenarios in one boot; if it did not come to the last one: whether that was the
