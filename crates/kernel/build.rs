@@ -24,6 +24,7 @@ fn main() {
     compiler.compile("relay");
     compiler.compile("record");
     compiler.compile("record_relay");
+    compiler.compile("infer");
     cc::Build::new()
         .file(root.join("csrc/layout.c"))
         .include(bpf.join("include"))

@@ -18,6 +18,7 @@ use crate::{
     ring::Ring,
     shared::{Batch, Shared},
     stats::Stats,
+    symbols::without_unknown,
 };
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relay.bpf.o"));
@@ -173,7 +174,7 @@ impl Open {
         }
         libbpf_rs::set_print(Some((PrintLevel::Debug, keep_log)));
         let object = ObjectBuilder::default()
-            .open_memory(OBJECT)
+            .open_memory(&without_unknown(OBJECT))
             .map_err(|source| load_error("opening it", source))?;
         Ok(Self {
             object,

@@ -139,6 +139,23 @@ pub struct TaskInfo {
     pub kernel: bool,
 }
 
+/// Weights of nice -20 to 19, in the scale where the default is 1024 (`sched_prio_to_weight` in the
+/// kernel's kernel/sched/core.c): each step is about a quarter.
+const NICE_WEIGHTS: [u32; 40] = [
+    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904,
+    3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172, 137, 110, 87,
+    70, 56, 45, 36, 29, 23, 18, 15,
+];
+
+impl TaskInfo {
+    /// Its weight as sched_ext counts it: 1 to 10000, 100 at nice 0. A real-time task has that of nice -20.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        let nice = usize::from(self.prio).saturating_sub(100).min(39);
+        (NICE_WEIGHTS[nice] * 100 / 1024).clamp(1, 10_000)
+    }
+}
+
 /// What the relay and its policy did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RelayEvent {

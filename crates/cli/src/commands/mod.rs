@@ -5,6 +5,7 @@ mod chaos;
 pub(crate) mod doctor;
 mod in_guest;
 mod lab;
+mod learn;
 mod new;
 pub(crate) mod policies;
 #[cfg(feature = "kernel")]
@@ -16,6 +17,7 @@ mod switch;
 #[cfg(feature = "kernel")]
 mod top;
 mod trace;
+mod train;
 mod vm;
 #[cfg(feature = "kernel")]
 mod why;
@@ -39,6 +41,9 @@ pub(crate) enum Command {
     #[cfg(feature = "kernel")]
     Record(record::Args),
     Trace(trace::Args),
+    Learn(learn::Args),
+    Train(train::Args),
+    Eval(train::EvalArgs),
     Replay(replay::Args),
     Sim(sim::Args),
     Vm(vm::Args),
@@ -69,6 +74,9 @@ impl Command {
             #[cfg(feature = "kernel")]
             Self::Record(args) => record::execute(&args),
             Self::Trace(args) => trace::execute(&args),
+            Self::Learn(args) => learn::execute(&args),
+            Self::Train(args) => train::execute(&args),
+            Self::Eval(args) => train::execute_eval(&args),
             Self::Replay(args) => replay::execute(&args),
             Self::Sim(args) => sim::execute(&args),
             Self::Vm(args) => vm::execute(&args),

@@ -26,6 +26,7 @@ use crate::{
     abi::bytes_of,
     relay::{is_root, keep_log, kernel_release, log_tail},
     ring::Ring,
+    symbols::{has_address, without_unknown},
     tasks,
 };
 
@@ -145,7 +146,7 @@ fn attach_with(
 ) -> Result<Attached, RecordError> {
     let failed = |step| move |source| refused(step, source);
     let mut open = ObjectBuilder::default()
-        .open_memory(OBJECT)
+        .open_memory(&without_unknown(OBJECT))
         .map_err(failed("opening it"))?;
     configure(&mut open, sizes, kernel, ways).map_err(failed("configuring it"))?;
     let object = open.load().map_err(failed("loading it"))?;
@@ -205,7 +206,8 @@ impl Kernel {
             queues: has("__smp_call_single_queue"),
             // The first argument is the tracepoint's own.
             old_switch: arguments.is_some_and(|count| count < 5),
-            tells_interrupts: btf.type_by_name::<Var<'_>>("__preempt_count").is_some(),
+            tells_interrupts: btf.type_by_name::<Var<'_>>("__preempt_count").is_some()
+                && has_address(&btf, "__preempt_count"),
         })
     }
 }

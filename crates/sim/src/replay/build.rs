@@ -6,14 +6,6 @@ use baton_trace::{Bursts, Event, Left, Losses, TaskInfo, What, Woken};
 
 use super::{Act, NONE, Outside, Recorded, Replay, Script};
 
-/// Weights of nice -20 to 19, in the scale where the default is 1024 (`sched_prio_to_weight` in the
-/// kernel's kernel/sched/core.c): each step is about a quarter.
-const NICE_WEIGHTS: [u32; 40] = [
-    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904,
-    3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172, 137, 110, 87,
-    70, 56, 45, 36, 29, 23, 18, 15,
-];
-
 /// What a task does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -361,12 +353,5 @@ fn describe(script: &mut Script, info: &TaskInfo) {
     let name = &info.name[..length.unwrap_or(info.name.len())];
     script.name = String::from_utf8_lossy(name).into_owned();
     script.tgid = info.tgid;
-    script.weight = weight_of(info.prio);
-}
-
-/// The weight of a priority, in the scale of cgroups. A real-time task gets the most that an ordinary one
-/// has.
-fn weight_of(prio: u8) -> u32 {
-    let nice = usize::from(prio.clamp(100, 139) - 100);
-    (NICE_WEIGHTS[nice] * 100 / 1024).clamp(1, 10_000)
+    script.weight = info.weight();
 }

@@ -4,10 +4,13 @@
 //! - `stream` takes the lines and shows progress;
 //! - `summary` makes medians and ratios of them;
 //! - `print` makes the table;
-//! - `beside` simulates the same cells.
+//! - `beside` simulates the same cells;
+//! - `model` measures predictions by themselves, on this machine.
 
 mod beside;
 pub(crate) mod guest;
+#[cfg(feature = "kernel")]
+mod model;
 mod print;
 mod stream;
 mod summary;
@@ -37,9 +40,12 @@ use stream::Stream;
 /// is an EEVDF too, as the policy of that name.
 const BASELINE: &str = "kernel";
 
-/// Measure policies against the kernel's own scheduler
+/// Measure policies against the kernel's own scheduler, and models by themselves
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  baton bench kernel\n  baton bench sim results.json")]
+#[command(after_help = "Examples:
+  baton bench kernel
+  baton bench sim results.json
+  sudo baton bench model")]
 pub(crate) struct Args {
     #[command(subcommand)]
     backend: Backend,
@@ -50,6 +56,8 @@ pub(crate) struct Args {
 enum Backend {
     Kernel(KernelArgs),
     Sim(beside::SimArgs),
+    #[cfg(feature = "kernel")]
+    Model(model::ModelArgs),
 }
 
 /// In one VM, on a real kernel: EEVDF, then each policy, round by round
@@ -102,6 +110,8 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.backend {
         Backend::Kernel(args) => kernel(args),
         Backend::Sim(args) => beside::execute(args),
+        #[cfg(feature = "kernel")]
+        Backend::Model(args) => model::execute(args),
     }
 }
 

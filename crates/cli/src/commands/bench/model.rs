@@ -1,0 +1,171 @@
+//! `baton bench model`: what a prediction takes in the kernel.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use baton::{
+    app::{Code, Failure},
+    kernel::inference::{Inference, InferenceError},
+};
+use baton_model::{
+    Features, Model,
+    samples::{self, forest, network},
+};
+use baton_policy::Rng;
+use serde_json::json;
+
+use crate::{
+    commands::train::load,
+    table::{Align, table},
+};
+
+/// On this machine's kernel: what one prediction takes, beside a BPF program that does nothing
+///
+/// Needs root, and loads three programs that nothing is attached to. Rounds take every model
+/// once; the table has medians and quartiles over the rounds of what the prediction adds to
+/// the empty program measured beside it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  sudo baton bench model
+  sudo baton bench model bursts.json --rounds 50 --json")]
+pub(crate) struct ModelArgs {
+    /// A model of `baton train`, beside those of common shapes
+    #[arg(value_name = "FILE")]
+    models: Vec<PathBuf>,
+
+    /// Rounds
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+
+    /// Predictions of a model in a round
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1000..=10_000_000))]
+    repeat: u32,
+
+    /// Seed of the weights and inputs
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A model, and what was measured of it.
+struct Measured {
+    name: String,
+    model: Model,
+    net_ns: Vec<f64>,
+}
+
+pub(super) fn execute(args: &ModelArgs) -> anyhow::Result<ExitCode> {
+    let mut rng = Rng::new(args.seed);
+    let mut below = |bound| rng.below(bound);
+    let shapes: [(&str, Model); 7] = [
+        ("network 15-10-1", network(&[15, 10, 1], &mut below)),
+        ("network 15-10-2", network(&[15, 10, 2], &mut below)),
+        (
+            "network 2-32-32-32-1",
+            network(&[2, 32, 32, 32, 1], &mut below),
+        ),
+        (
+            "network 15-32-32-32-1",
+            network(&[15, 32, 32, 32, 1], &mut below),
+        ),
+        ("1 tree of depth 6", forest(1, 6, 1, &mut below)),
+        ("16 trees of depth 6", forest(16, 6, 1, &mut below)),
+        ("64 trees of depth 6", forest(64, 6, 2, &mut below)),
+    ];
+    let mut all: Vec<Measured> = shapes
+        .into_iter()
+        .map(|(name, model)| Measured {
+            name: name.to_owned(),
+            model,
+            net_ns: Vec::new(),
+        })
+        .collect();
+    for path in &args.models {
+        let file = load::model(path)?;
+        all.push(Measured {
+            name: path.display().to_string(),
+            model: file.model,
+            net_ns: Vec::new(),
+        });
+    }
+    let mut kernel = Inference::load().map_err(refused)?;
+    let mut nothing_ns = Vec::new();
+    for _ in 0..args.rounds {
+        let features: Features = samples::features(&mut below);
+        for measured in &mut all {
+            kernel.set(&measured.model).map_err(refused)?;
+            let times = kernel.time(&features, args.repeat).map_err(refused)?;
+            nothing_ns.push(times.nothing_ns);
+            measured.net_ns.push(times.net_ns());
+        }
+    }
+    print(args, &mut all, &mut nothing_ns)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(error: InferenceError) -> Failure {
+    let code = match error {
+        InferenceError::NotRoot => Code::NoRoot,
+        _ => Code::Machine,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// The quartiles.
+fn quartiles(values: &mut [f64]) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
+}
+
+fn print(args: &ModelArgs, all: &mut [Measured], nothing_ns: &mut [f64]) -> anyhow::Result<()> {
+    let nothing = quartiles(nothing_ns);
+    if args.json {
+        let models = all.iter_mut().map(|measured| {
+            let [low, median, high] = quartiles(&mut measured.net_ns);
+            json!({ "name": measured.name, "net_ns": median, "quartiles": [low, high] })
+        });
+        let report = json!({
+            "nothing_ns": nothing[1],
+            "rounds": args.rounds,
+            "repeat": args.repeat,
+            "models": models.collect::<Vec<_>>(),
+        });
+        outln!("{}", serde_json::to_string(&report)?);
+        return Ok(());
+    }
+    let mut rows = vec![
+        ["model", "products", "ns", "quartiles"]
+            .map(String::from)
+            .to_vec(),
+    ];
+    for measured in all {
+        let products = match &measured.model {
+            Model::Network(network) => network.products().to_string(),
+            Model::Forest(_) => "--".to_owned(),
+        };
+        let [low, median, high] = quartiles(&mut measured.net_ns);
+        rows.push(vec![
+            measured.name.clone(),
+            products,
+            format!("{median:.0}"),
+            format!("{low:.0} to {high:.0}"),
+        ]);
+    }
+    let align = |column| {
+        if column == 0 {
+            Align::Left
+        } else {
+            Align::Right
+        }
+    };
+    out!("{}", table(&rows, align));
+    outln!(
+        "\nwhat a prediction adds to a program that does nothing, which takes {:.0} ns; {} rounds of {}",
+        nothing[1],
+        args.rounds,
+        args.repeat
+    );
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! `baton train` and `baton eval`: from recordings to a model of bursts, and how good one is.
+
+mod eval;
+pub(crate) mod load;
+mod print;
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use baton::app::{Code, Failure};
+use baton_model::{Defect, Model, ModelFile};
+use baton_train::{
+    Data, Split,
+    boost::{self, TrainError},
+    judge::{self, HeldOut, Trainer, against_average},
+    mlp,
+};
+use clap::ValueEnum;
+
+pub(crate) use eval::{Args as EvalArgs, execute as execute_eval};
+
+/// Learn from recordings how long tasks will compute
+///
+/// A burst is the CPU time of a task from a wakeup to its next sleep. Each recording is of one
+/// application and has its name, without the suffix; what was there before, and the kernel's own
+/// tasks, are applications of their own. Each application is held out in turn: the table
+/// tells how good the trainers, and rules that need no training, guess its bursts from
+/// what was learned of the others. The model that is written has learned from all of them,
+/// but for the last fifth of each recording, which tells when to stop.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  sudo baton record -o build.rec -- make -j8
+  baton train build.rec editor.rec database.rec -o bursts.json
+  baton train *.rec --trainer trees --trainer network --trainer reference
+  baton train *.rec --data all.bursts
+  baton train all.bursts -o bursts.json")]
+pub(crate) struct Args {
+    /// Recordings, or data sets that `--data` wrote
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// How to train: each with a column of its own; the first one makes the model
+    #[arg(long, value_enum, default_value = "trees")]
+    trainer: Vec<Kind>,
+
+    /// The model to write
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Write the samples of all files too, as a data set
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+
+    /// Samples of an application, at most
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: u32,
+
+    /// Seed of whatever is random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A way to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Gradient-boosted trees
+    Trees,
+    /// A dense network with 10 hidden neurons
+    Network,
+    /// The network of the first learned schedulers: name and priority in, 32 wide, squared error
+    Reference,
+}
+
+impl Kind {
+    fn trainer(self, seed: u64) -> Trainer {
+        match self {
+            Self::Trees => Trainer::Trees(boost::Config::default()),
+            Self::Network => Trainer::Network(mlp::Config {
+                seed,
+                ..mlp::Config::default()
+            }),
+            Self::Reference => Trainer::Reference(mlp::Config {
+                seed,
+                ..mlp::Config::reference()
+            }),
+        }
+    }
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.output.is_some() && args.trainer.first() == Some(&Kind::Reference) {
+        return Err(Failure::new(
+            Code::Usage,
+            "the reference network predicts milliseconds and cannot be a model: name trees or network \
+             first, or leave --output out",
+        )
+        .into());
+    }
+    let all = load::all(&args.files)?;
+    if let Some(path) = &args.data {
+        let written = all.write(path);
+        written.map_err(|error| load::io(path, "write", &error))?;
+    }
+    let data = all.thinned(args.samples as usize, args.seed);
+    let trainers: Vec<Trainer> = args
+        .trainer
+        .iter()
+        .map(|kind| kind.trainer(args.seed))
+        .collect();
+    let mut progress = Progress::new();
+    let mut told = |what: &str, step, of, loss| progress.step(what, step, of, loss);
+    let found = judge::by_application(&data, &trainers, &mut told).map_err(untrained)?;
+    if found.is_empty() {
+        progress.clear();
+        return Err(Failure::new(
+            Code::Other("too-few", 2),
+            format!(
+                "no application has {} bursts that are whole: record longer",
+                judge::SAMPLES_MIN
+            ),
+        )
+        .into());
+    }
+    let digest = match &args.output {
+        Some(path) => {
+            let model = train_on_all(&data, &trainers[0], &mut progress)?;
+            let file = ModelFile {
+                model,
+                provenance: judge::provenance(&all, args.samples as usize, &trainers[0]),
+                scores: judge::scores_for_file(&found, trainers[0].name()),
+            };
+            file.write(path)
+                .map_err(|error| load::io(path, "write", &error))?;
+            Some(file.digest()?)
+        }
+        None => None,
+    };
+    progress.clear();
+    print::report(
+        args.json,
+        &data,
+        &found,
+        args.output.as_deref().zip(digest.as_deref()),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn untrained(error: TrainError) -> Failure {
+    let code = match error {
+        TrainError::TooFew(..) => "too-few",
+        TrainError::Constant => "nothing-varies",
+        TrainError::Diverged { .. } | TrainError::Defect(_) => "not-trained",
+    };
+    Failure::new(Code::Other(code, 2), error.to_string())
+}
+
+/// The model of all applications.
+fn train_on_all(data: &Data, trainer: &Trainer, progress: &mut Progress) -> anyhow::Result<Model> {
+    let split = Split::by_time(data, 0.0);
+    let mut told = |step, of, loss| progress.step("the model", step, of, loss);
+    let trained = trainer.train(&split, &mut told).map_err(untrained)?;
+    let model = trained.model().cloned();
+    model.ok_or_else(|| untrained(Defect::Milliseconds.into()).into())
+}
+
+/// How much of the average's loss is left, for each trainer.
+fn summary(found: &[HeldOut]) -> Vec<(&str, f64)> {
+    let Some(first) = found.first() else {
+        return Vec::new();
+    };
+    let names = first.scores.iter().map(|scores| scores.name.as_str());
+    names
+        .filter_map(|name| Some((name, against_average(found, name)?)))
+        .collect()
+}
+
+/// One line on standard error, if a person watches.
+struct Progress {
+    watched: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            watched: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn step(&mut self, what: &str, step: usize, of: usize, loss: f64) {
+        if self.watched {
+            eprint!("\r\x1b[K{what}: step {step} of at most {of}, loss {loss:.3}");
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    fn clear(&mut self) {
+        if self.watched {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `baton train` and `baton eval`, on recordings of the simulator.
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::baton;
+use tempfile::TempDir;
+
+/// Recordings of three workloads.
+fn recordings(directory: &Path) -> Vec<String> {
+    ["requests+hogs", "frames+hogs", "messaging"]
+        .iter()
+        .map(|workload| {
+            let path = directory.join(format!("{}.rec", workload.replace('+', "-")));
+            let path = path.to_string_lossy().into_owned();
+            let sim = ["sim", "edf", "--machine", "2-cpu", "--for", "3s"];
+            let given = baton(&[&sim[..], &["--workload", workload, "--trace", &path]].concat());
+            assert_eq!(given.status, 0, "{}", given.stderr);
+            path
+        })
+        .collect()
+}
+
+fn train(files: &[String], more: &[&str]) -> common::Given {
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    baton(&[&["train"], &files[..], more].concat())
+}
+
+#[test]
+fn from_recordings_to_a_model_and_back() {
+    let directory = TempDir::new().expect("a directory");
+    let at = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let files = recordings(directory.path());
+    let (model, data) = (at("model.json"), at("all.bursts"));
+    let given = train(&files, &["-o", &model, "--data", &data, "--json"]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
+    let held_out = report["held_out"].as_array().expect("a list");
+    let names: Vec<&str> = held_out
+        .iter()
+        .filter_map(|held_out| held_out["application"].as_str())
+        .collect();
+    assert_eq!(names, ["requests-hogs", "frames-hogs", "messaging"]);
+    let ratios = &report["loss_against_exponential_average"];
+    assert_eq!(
+        ratios["exponential average"]
+            .as_f64()
+            .map(|ratio| (ratio * 1e6).round()),
+        Some(1e6)
+    );
+    assert!(
+        ratios["trees"]
+            .as_f64()
+            .is_some_and(|ratio| ratio > 0.0 && ratio < 3.0),
+        "{ratios}"
+    );
+
+    // The data set gives the same model as the recordings.
+    let again = at("again.json");
+    let given = train(&[data], &["-o", &again]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    assert!(
+        given.stdout.contains("exponential average"),
+        "{}",
+        given.stdout
+    );
+    let read = |path: &str| fs::read(path).expect("it is there");
+    assert_eq!(read(&model), read(&again));
+
+    let given = baton(&["eval", &model, &files[0], "--json"]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
+    assert_eq!(report["refused"], false);
+    assert_eq!(report["scores"].as_array().map(Vec::len), Some(8));
+}
+
+#[test]
+fn a_network_is_a_model_too_and_the_reference_is_none() {
+    let directory = TempDir::new().expect("a directory");
+    let files = recordings(directory.path());
+    let model = directory
+        .path()
+        .join("model.json")
+        .to_string_lossy()
+        .into_owned();
+    let given = train(&files, &["--trainer", "network", "-o", &model]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let given = train(&files, &["--trainer", "reference", "-o", &model]);
+    assert_eq!(given.status, 2, "{}", given.stderr);
+    assert!(given.stderr.contains("milliseconds"), "{}", given.stderr);
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    let directory = TempDir::new().expect("a directory");
+    let files = recordings(directory.path());
+    let path = directory
+        .path()
+        .join("model.json")
+        .to_string_lossy()
+        .into_owned();
+    assert_eq!(train(&files, &["-o", &path]).status, 0);
+    let text = fs::read_to_string(&path).expect("it is there");
+    for (what, changed, says) in [
+        (
+            "another seed",
+            text.replace("\"seed\":0", "\"seed\":1"),
+            "changed after",
+        ),
+        ("cut", text[..text.len() / 2].to_owned(), "not a model"),
+        (
+            "another schema",
+            text.replace("\"schema\":1", "\"schema\":7"),
+            "train it again",
+        ),
+        ("something else", "{}".to_owned(), "not a model"),
+    ] {
+        fs::write(&path, changed).expect("it is written");
+        let given = baton(&["eval", &path, &files[0]]);
+        assert_eq!(given.status, 2, "{what}: {}", given.stderr);
+        assert!(given.stderr.contains(says), "{what}: {}", given.stderr);
+    }
+    let given = baton(&["eval", "/nowhere.json", &files[0]]);
+    assert_eq!(given.status, 1, "{}", given.stderr);
+    let given = baton(&["train", &path]);
+    assert_eq!(given.status, 2, "{}", given.stderr);
+    let given = baton(&["train", "/nowhere.rec"]);
+    assert_eq!(given.status, 1, "{}", given.stderr);
+}
