@@ -105,7 +105,7 @@ fn what_is_no_model_is_refused() {
     for (what, changed, says) in [
         (
             "another seed",
-            text.replace("\"seed\":0", "\"seed\":1"),
+            text.replace("\"seed\":1", "\"seed\":2"),
             "changed after",
         ),
         ("cut", text[..text.len() / 2].to_owned(), "not a model"),

@@ -113,8 +113,8 @@ impl Sample {
 
 impl Data {
     /// The samples as bytes: a line of JSON, then the columns, each value of 16 bits with its low byte first:
-    /// the features in their order, the burst, the histogram's two, the application's number, the recording's, the low and
-    /// the high half of the begin, and 1 where it was cut.
+    /// the features in their order, the burst, the histogram's two, the application's number, the recording's,
+    /// the low and the high half of the begin, and 1 where it was cut.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let head = Head {

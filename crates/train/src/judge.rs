@@ -248,7 +248,8 @@ pub fn against_average(found: &[HeldOut], name: &str) -> Option<f64> {
     geometric_mean(&ratios)
 }
 
-/// By halving the distance of their logarithms: no function of the system's library is called, and no product leaves its range. `None` of none.
+/// By halving the distance of their logarithms: no function of the system's library is called, and no
+/// product leaves its range. `None` of none.
 fn geometric_mean(ratios: &[f64]) -> Option<f64> {
     let mut low = ratios.iter().copied().reduce(f64::min)?;
     let mut high = ratios.iter().copied().reduce(f64::max)?;
@@ -307,10 +308,11 @@ pub fn scores_for_file(found: &[HeldOut], name: &str) -> Vec<Score> {
     all
 }
 
-/// Where a model comes from: all data before it was thinned, and to how many samples of each application.
+/// Where a model comes from: all data before it was thinned, to how many samples of each application, and the
+/// seed of that and of the trainer.
 #[must_use]
-pub fn provenance(data: &Data, samples: usize, trainer: &Trainer) -> Provenance {
-    let (text, seed) = match trainer {
+pub fn provenance(data: &Data, samples: usize, seed: u64, trainer: &Trainer) -> Provenance {
+    let text = match trainer {
         // How many threads count is nothing that a model comes from.
         Trainer::Trees(config) => {
             let boost::Config {
@@ -323,15 +325,12 @@ pub fn provenance(data: &Data, samples: usize, trainer: &Trainer) -> Provenance 
                 patience,
                 threads: _,
             } = config;
-            let text = format!(
+            format!(
                 "{look:?}, quantiles {shares:?}, at most {trees} trees each, depth {depth}, rate {rate}, \
                  {leaf_samples} samples a leaf, patience {patience}"
-            );
-            (text, 0)
+            )
         }
-        Trainer::Network(config) | Trainer::Reference(config) => {
-            (format!("{config:?}"), config.seed)
-        }
+        Trainer::Network(config) | Trainer::Reference(config) => format!("{config:?}"),
     };
     Provenance {
         trainer: format!(
@@ -393,7 +392,7 @@ mod tests {
         let same = against_average(&found, Rule::Average.name()).expect("it has scores");
         assert!((same - 1.0).abs() < 1e-9, "{same}");
         assert_eq!(scores_for_file(&found, "trees").len(), 6);
-        assert_eq!(provenance(&data, 9000, &trees).data, data.digest());
+        assert_eq!(provenance(&data, 9000, 1, &trees).data, data.digest());
     }
 
     #[test]

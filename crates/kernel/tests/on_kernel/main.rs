@@ -63,8 +63,10 @@ const MORE_PLAYS: usize = 2;
 /// More than so many failures are not the host's.
 const EXCUSED_MAX: usize = 3;
 
-/// Begins the names of scenarios that must hold each time: the machine is never a hostage.
-const EVERY_TIME: [&str; 3] = ["chaos", "stopped", "killed"];
+/// Begins the names of scenarios that must hold each time: the machine is given back, whatever a policy does.
+const EVERY_TIME: [&str; 9] = [
+    "chaos", "stopped", "killed", "mute", "loops", "sleeps", "panics", "lies", "ends_on",
+];
 
 fn main() {
     baton_vm::guest::run_if_init();
@@ -154,7 +156,10 @@ fn play_failed_again(kernel: &str, scenarios: &[&str], results: &mut Results) {
         .copied()
         .filter(|name| results.get(*name).is_some_and(Result::is_err))
         .collect();
-    let is_excused = |name: &&str| !EVERY_TIME.iter().any(|begin| name.starts_with(begin));
+    let is_excused = |name: &&str| {
+        let left_behind = matches!(&results[*name], Err(text) if text.contains("left behind"));
+        !left_behind && !EVERY_TIME.iter().any(|begin| name.starts_with(begin))
+    };
     let all_came = scenarios.iter().all(|name| results.contains_key(*name));
     let are_few = (1..=EXCUSED_MAX).contains(&failed.len());
     if !all_came || !are_few || !failed.iter().all(is_excused) {

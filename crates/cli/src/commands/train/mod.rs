@@ -54,8 +54,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
 
-    /// Samples of an application, at most
-    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Samples of an application, at most; which ones, the seed says
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1000..))]
     samples: u32,
 
     /// Seed of whatever is random
@@ -133,7 +133,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             let model = train_on_all(&data, &trainers[0], &mut progress)?;
             let file = ModelFile {
                 model,
-                provenance: judge::provenance(&all, args.samples as usize, &trainers[0]),
+                provenance: judge::provenance(&all, args.samples as usize, args.seed, &trainers[0]),
                 scores: judge::scores_for_file(&found, trainers[0].name()),
             };
             file.write(path)
@@ -145,7 +145,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     progress.clear();
     print::report(
         args.json,
-        &data,
+        (data.samples.len(), &all.digest()),
         &found,
         args.output.as_deref().zip(digest.as_deref()),
     )?;

@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use baton_train::{
-    Data,
-    judge::{HeldOut, SHARES, Scores},
-};
+use baton_train::judge::{HeldOut, SHARES, Scores};
 use serde_json::{Value, json};
 
 use crate::table::{Align, table};
@@ -20,10 +17,10 @@ pub(super) fn scores_json(scores: &Scores) -> Value {
     })
 }
 
-/// Prints what was found with each application held out.
+/// Prints what was found with each application held out: of so many samples of the data with this digest.
 pub(super) fn report(
     as_json: bool,
-    data: &Data,
+    (samples, data): (usize, &str),
     found: &[HeldOut],
     model: Option<(&Path, &str)>,
 ) -> anyhow::Result<()> {
@@ -43,8 +40,8 @@ pub(super) fn report(
             .map(|(name, ratio)| ((*name).to_owned(), json!(ratio)))
             .collect();
         let report = json!({
-            "samples": data.samples.len(),
-            "data": data.digest(),
+            "samples": samples,
+            "data": data,
             "shares": SHARES,
             "held_out": found.iter().map(held_out).collect::<Vec<_>>(),
             "loss_against_exponential_average": ratios,
