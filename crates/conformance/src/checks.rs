@@ -106,6 +106,12 @@ impl Walk {
 
     fn enqueue(&mut self, time_ns: u64, enqueue: &Enqueue) -> Result<(), Fault> {
         let moved = enqueue.reason == EnqueueReason::Requeued;
+        if self.at == At::Waiting && enqueue.seq == self.seq {
+            // Enqueued in the very moment in which another process takes over, it is told of as new and
+            // as one that waits: a decision about either holds.
+            self.torn += 1;
+            return Ok(());
+        }
         if self.seq != 0 && enqueue.seq != self.seq + 1 {
             // A backend tells nothing while it takes the process for silent.
             self.gaps += 1;

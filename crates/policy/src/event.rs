@@ -126,7 +126,8 @@ pub enum EnqueueReason {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Enqueue {
     /// Counts the task's enqueues from 1, those that the backend answered itself
-    /// included; a decision names the one it answers.
+    /// included; a decision names the one it answers. A policy that takes over from
+    /// another may hear of one twice, with the same number.
     pub seq: u64,
     /// Why it waits.
     pub reason: EnqueueReason,
