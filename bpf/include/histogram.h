@@ -4,6 +4,7 @@
 #define BATON_HISTOGRAM_H
 
 #include "abi.h"
+#include "log2.h"
 
 /*
  * Four buckets for each power of two: those of a value of `log` bits after the first
@@ -12,30 +13,13 @@
  */
 static inline __u32 baton_bucket_of(__u64 value)
 {
-	__u32 log = 0;
-	__u64 rest = value;
+	__u32 log;
 
 	if (value < 4)
 		return value;
-	if (rest >> 32)
+	if (value >> 32)
 		return BATON_HIST_BUCKETS - 1;
-	if (rest >> 16) {
-		log += 16;
-		rest >>= 16;
-	}
-	if (rest >> 8) {
-		log += 8;
-		rest >>= 8;
-	}
-	if (rest >> 4) {
-		log += 4;
-		rest >>= 4;
-	}
-	if (rest >> 2) {
-		log += 2;
-		rest >>= 2;
-	}
-	log += rest >> 1;
+	log = baton_log2(value);
 	return (log * 4 + ((value >> (log - 2)) & 3)) & (BATON_HIST_BUCKETS - 1);
 }
 

@@ -11,6 +11,8 @@
 #include <linux/types.h>
 #endif
 
+#include "log2.h"
+
 #define BATON_MODEL_MAGIC 0x42544d01
 
 #define BATON_MODEL_NETWORK 1
@@ -87,35 +89,13 @@ struct baton_values {
 /* The logarithm to the base of 2, times 256: linear between powers of two. */
 static __always_inline __u16 baton_log2_q8(__u64 value)
 {
-	__u32 log = 0;
-	__u64 rest;
+	__u32 log;
 
 	if (value <= 1)
 		return 0;
 	if (value > 1ULL << 40)
 		value = 1ULL << 40;
-	rest = value;
-	if (rest >> 32) {
-		log += 32;
-		rest >>= 32;
-	}
-	if (rest >> 16) {
-		log += 16;
-		rest >>= 16;
-	}
-	if (rest >> 8) {
-		log += 8;
-		rest >>= 8;
-	}
-	if (rest >> 4) {
-		log += 4;
-		rest >>= 4;
-	}
-	if (rest >> 2) {
-		log += 2;
-		rest >>= 2;
-	}
-	log += rest >> 1;
+	log = value >> 32 ? 32 + baton_log2(value >> 32) : baton_log2(value);
 	return log * 256 + ((value << (63 - log) >> 55) & 255);
 }
 
