@@ -11,7 +11,7 @@ char _license[] SEC("license") = "GPL";
 #define BATCH 1024
 
 struct inference {
-	__u16 features[BATON_FEATURES_ROOM];
+	struct baton_features features;
 	__s32 outputs[BATON_OUTPUTS];
 };
 
@@ -47,7 +47,7 @@ static long infer_one(u32 index, void *data)
 	values = bpf_map_lookup_elem(&values_map, &zero);
 	if (!inference || !model || !values)
 		return 1;
-	baton_infer(model, inference->features, values);
+	baton_infer(model, &inference->features, values);
 	for (k = 0; k < BATON_OUTPUTS; k++)
 		inference->outputs[k] = values->outputs[k];
 	return 0;

@@ -9,6 +9,7 @@
  * relay/publish.h	events to the process
  * relay/place.h	idle CPUs, preemption, queues
  * relay/enqueue.h	what is placed without asking anybody
+ * relay/predict.h	how long a task will compute, by its past or a model
  * relay/perf.h	CPU performance targets
  * relay/decide.h	decisions from the process
  * relay/rescue.h	the timer
@@ -20,6 +21,7 @@
  * here			the scheduler's operations
  */
 #include "relay/state.h"
+#include "relay/predict.h"
 #include "relay/publish.h"
 #include "relay/place.h"
 #include "relay/enqueue.h"
@@ -52,6 +54,7 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 		count(BATON_CNT_HANDOVERS);
 	}
 	tctx->waker = current->pid;
+	note_waker(p, tctx, current);
 	if (!options.idle_fast_path)
 		return prev_cpu;
 	forget_hints(shared, tctx);
@@ -73,7 +76,7 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 
 	/* ops.enqueue is skipped from here. */
 	tctx->woken = 1;
-	wake_begin(tctx);
+	wake_begin(tctx, now);
 	wait_begin(tctx, shared, now);
 	tctx->seq++;
 	tctx->fresh = 0;
@@ -102,10 +105,10 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 	}
 	count(BATON_CNT_ENQUEUES);
 	forget_hints(shared, tctx);
-	if (woken) {
+	if (woken)
 		slept_ns = now - tctx->stopped_ns;
-		wake_begin(tctx);
-	}
+	if (woken || tctx->fresh)
+		wake_begin(tctx, now);
 	waited = tctx->enqueued_ns;
 	if (!waited)
 		tctx->woken = woken;
@@ -239,7 +242,7 @@ void BPF_PROG(relay_running, struct task_struct *p)
 	if (!tctx || !shared || !cctx || !stats)
 		return;
 	idle_take(shared, cpu);
-	wake_begin(tctx);
+	wake_begin(tctx, now);
 	if (tctx->enqueued_ns && now > tctx->enqueued_ns)
 		wait_ns = now - tctx->enqueued_ns;
 	if (tctx->enqueued_ns) {
@@ -291,6 +294,8 @@ void BPF_PROG(relay_stopping, struct task_struct *p, bool runnable)
 	runtime_ns = p->se.sum_exec_runtime - tctx->runtime_mark_ns;
 	tctx->burst_ns += runtime_ns;
 	tctx->runtime_mark_ns = p->se.sum_exec_runtime;
+	if (options.predict)
+		note_stop(tctx, runtime_ns, runnable);
 	tctx->stopped_ns = now;
 	tctx->running_ns = 0;
 	if (!runnable) {
@@ -372,6 +377,7 @@ s32 BPF_PROG(relay_init_task, struct task_struct *p, struct scx_init_task_args *
 	if (!tctx)
 		return -12; /* ENOMEM */
 	tctx->fresh = args->fork;
+	tctx->unseen = !args->fork;
 	tctx->stopped_ns = scx_bpf_now();
 	return 0;
 }
@@ -444,6 +450,7 @@ s32 BPF_PROG(relay_init)
 	if (!shared)
 		return -EINVAL;
 	shared->generation = 1;
+	shared->model = options.model;
 	bpf_for(word, 0, config.words)
 	{
 		word = bounded(word, BATON_MASK_WORDS - 1);

@@ -15,7 +15,9 @@
 #include <linux/types.h>
 #endif
 
-#define BATON_ABI_VERSION    3
+#include "predict.h"
+
+#define BATON_ABI_VERSION    4
 #define BATON_MAX_CPUS	     1024
 #define BATON_MASK_WORDS     (BATON_MAX_CPUS / 64)
 #define BATON_MAX_LLCS	     64
@@ -93,6 +95,13 @@ struct baton_event_info {
 	struct baton_info info;
 };
 
+/* An ENQUEUE, where the policy's options ask for features. */
+struct baton_event_features {
+	struct baton_event event;
+	struct baton_features features;
+	struct baton_guess guess; /* the relay's own; nobody's where it made none */
+};
+
 enum baton_command_kind {
 	BATON_CMD_READY = 1,
 	BATON_CMD_CPU = 2,
@@ -152,6 +161,15 @@ enum baton_mode {
 	BATON_MODE_HINT = 1, /* placed at once, by rules and hints */
 };
 
+/* What the relay does about tasks' bursts. */
+enum baton_predict {
+	BATON_PREDICT_NOT = 0,
+	BATON_PREDICT_TELL = 1,	 /* features go along with enqueues */
+	BATON_PREDICT_PLACE = 2, /* and what is placed by rule is placed by a guess, too */
+};
+
+#define BATON_MODELS_MAX 2 /* one is used while the other is written */
+
 #define BATON_WANT_DECIDED  (1U << 0)
 #define BATON_WANT_RUNNING  (1U << 1)
 #define BATON_WANT_STOPPING (1U << 2)
@@ -178,7 +196,10 @@ struct baton_options {
 	__u32 idle_fast_path;
 	__u32 sync_fast_path;
 	__u32 performance; /* decisions have CPU performance targets */
+	__u32 predict;	   /* enum baton_predict */
+	__u32 model;	   /* which of the models */
 	__u32 pad;
+	struct baton_prediction prediction;
 };
 
 /* Fixed before the relay is loaded: the machine. */
@@ -214,6 +235,8 @@ struct baton_shared {
 	__u32 cpus_online;		/* how many */
 	__u32 generation;		/* of policies, from 1; another one takes over: one more */
 	__u32 abilities;		/* of the kernel: enum baton_ability */
+	__u32 model;			/* which of the models the relay uses */
+	__u32 model_off;		/* 1 while it found it worse than the average */
 	__u64 idle[BATON_MASK_WORDS];	/* CPUs that look idle */
 	__u64 online[BATON_MASK_WORDS]; /* for a process that lost events */
 	__u8 exit_reason[BATON_EXIT_MSG_LEN];
@@ -299,7 +322,18 @@ enum baton_counter {
 	BATON_CNT_PERF_IGNORED = 27, /* stays of tasks whose target the kernel cannot take */
 	BATON_CNT_DEFERRED = 28,     /* held without waking the process at once */
 	BATON_CNT_HANDOVERS = 29,    /* wakeups taken for synchronous by their waker's habit */
-	BATON_CNT_NR = 30,
+	BATON_CNT_GUESS_MODEL = 30,  /* bursts guessed, the model's guess counted */
+	BATON_CNT_GUESS_AVERAGE = 31,
+	BATON_CNT_GUESS_UNSURE = 32,
+	BATON_CNT_GUESS_OFF = 33,
+	BATON_CNT_GUESS_APART = 34, /* the model's was more than an octave from the average's */
+	BATON_CNT_MODEL_OFF = 35,   /* times that the model was found worse than the average */
+	BATON_CNT_MODEL_ON = 36,    /* times that it came back */
+	BATON_CNT_JUDGED = 37,	    /* bursts that ended, of which there were guesses */
+	BATON_CNT_ERROR_MODEL = 38, /* sum of distances, octaves times 256 */
+	BATON_CNT_ERROR_AVERAGE = 39,
+	BATON_CNT_GUESS_REGULAR = 40, /* by the average, as the task repeats itself */
+	BATON_CNT_NR = 41,
 };
 
 /*

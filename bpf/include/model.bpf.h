@@ -13,6 +13,17 @@
 
 #include "log2.h"
 
+/*
+ * In BPF these are functions of their own that the verifier goes through once, with any
+ * argument. In line, it would follow each way through loops and branches with all that it
+ * knows of the numbers: a million instructions.
+ */
+#ifdef __BPF__
+#define BATON_FUNCTION __noinline
+#else
+#define BATON_FUNCTION static __attribute__((unused))
+#endif
+
 #define BATON_MODEL_MAGIC 0x42544d01
 
 #define BATON_MODEL_NETWORK 1
@@ -79,6 +90,11 @@ struct baton_model {
 	__s32 leaf[BATON_TREES_MAX][BATON_PLACES];
 };
 
+/* A task's features, with room for one more. */
+struct baton_features {
+	__u16 of[BATON_FEATURES_ROOM];
+};
+
 /* The values between two layers, where BPF's stack would be too small: for each CPU one. */
 struct baton_values {
 	__u32 now[BATON_WIDTH_MAX];
@@ -87,7 +103,7 @@ struct baton_values {
 };
 
 /* The logarithm to the base of 2, times 256: linear between powers of two. */
-static __always_inline __u16 baton_log2_q8(__u64 value)
+BATON_FUNCTION __u32 baton_log2_q8(__u64 value)
 {
 	__u32 log;
 
@@ -99,13 +115,14 @@ static __always_inline __u16 baton_log2_q8(__u64 value)
 	return log * 256 + ((value << (63 - log) >> 55) & 255);
 }
 
-static __always_inline __u32 baton_feature(const __u16 *features, __u32 feature)
+static __always_inline __u32 baton_feature(const struct baton_features *features, __u32 feature)
 {
-	return features[feature & (BATON_FEATURES_ROOM - 1)];
+	return features->of[feature & (BATON_FEATURES_ROOM - 1)];
 }
 
 /* The feature that the model names as its base; 0 if it names none. */
-static __always_inline __u32 baton_base(const struct baton_model *model, const __u16 *features)
+static __always_inline __u32 baton_base(const struct baton_model *model,
+					const struct baton_features *features)
 {
 	__u32 base = model->base;
 
@@ -113,12 +130,14 @@ static __always_inline __u32 baton_base(const struct baton_model *model, const _
 }
 
 /* What an input is: above the least value of its range, and not above the greatest. */
-static __always_inline void baton_take_inputs(const struct baton_model *model,
-					      const __u16 *features, __u32 base,
-					      struct baton_values *values)
+BATON_FUNCTION int baton_take_inputs(const struct baton_model *model,
+				     const struct baton_features *features, __u32 base,
+				     struct baton_values *values)
 {
 	__u32 i;
 
+	if (!model || !features || !values)
+		return 0;
 	for (i = 0; i < BATON_INPUTS_MAX; i++) {
 		__s32 value, low, high;
 
@@ -136,6 +155,7 @@ static __always_inline void baton_take_inputs(const struct baton_model *model,
 			value = high;
 		values->now[i] = value - low;
 	}
+	return 0;
 }
 
 /* The sum of two neurons at the beginning: their biases. */
@@ -158,20 +178,28 @@ static __always_inline void baton_end_pair(__u64 sum, __u32 shift, int last, __u
 	next[1] = (__u32)(high >> shift);
 }
 
-/* `count` pairs of neurons; the sums stay in registers, since count is a constant. */
-static __always_inline void baton_block(const struct baton_layer *layer, const __u64 *weights,
-					struct baton_values *values, __u32 pair, __u32 count,
-					int last)
+/*
+ * `count` pairs of neurons; the sums stay in registers, since count is a constant. `start` is
+ * the first word of their weights.
+ */
+static __always_inline int baton_block(const struct baton_model *model, struct baton_values *values,
+				       __u32 layer, __u32 start, __u32 pair, __u32 count, int last)
 {
 	__u64 a = 0, b = 0, c = 0, d = 0, e = 0, f = 0;
-	__u32 inputs = layer->inputs, shift = layer->shift & 31, first = (pair * 2) & 31, i;
+	__u32 first = (pair * 2) & 31, inputs, shift, i;
+	const struct baton_layer *of;
+	const __u64 *weights;
 	const __s32 *bias;
 	__u32 *next;
 
 	/* A block ends within the layer. */
-	if (first > BATON_WIDTH_MAX - count * 2)
-		return;
-	bias = layer->bias + first;
+	if (!model || !values || first > BATON_WIDTH_MAX - count * 2)
+		return 0;
+	of = &model->layer[layer & (BATON_LAYERS_MAX - 1)];
+	weights = model->weights + (start & (BATON_WEIGHTS - 1));
+	inputs = of->inputs;
+	shift = of->shift & 31;
+	bias = of->bias + first;
 	a = baton_begin_pair(bias);
 	if (count > 1)
 		b = baton_begin_pair(bias + 2);
@@ -214,42 +242,68 @@ static __always_inline void baton_block(const struct baton_layer *layer, const _
 		baton_end_pair(e, shift, last, next + 8);
 	if (count > 5)
 		baton_end_pair(f, shift, last, next + 10);
+	return 0;
 }
 
-static __always_inline void baton_layer(const struct baton_model *model,
-					const struct baton_layer *layer,
-					struct baton_values *values, int last)
-{
-	__u32 pairs = layer->pairs, inputs = layer->inputs & 63, start = layer->weights, block;
+/* `place`: the layer, from bit 8 the block's first pair, from 16 whether the layer is the last. */
+#define BATON_BLOCK(count)                                                                         \
+	BATON_FUNCTION int baton_block##count(const struct baton_model *model,                     \
+					      struct baton_values *values, __u32 start,            \
+					      __u32 place)                                         \
+	{                                                                                          \
+		return baton_block(model, values, place & 255, start, place >> 8 & 255, count,     \
+				   place >> 16);                                                   \
+	}
 
+BATON_BLOCK(1)
+BATON_BLOCK(2)
+BATON_BLOCK(3)
+BATON_BLOCK(4)
+BATON_BLOCK(5)
+BATON_BLOCK(6)
+
+BATON_FUNCTION int baton_layer(const struct baton_model *model, struct baton_values *values,
+			       __u32 layer, __u32 last)
+{
+	__u32 pairs, inputs, start, block, k;
+	const struct baton_layer *of;
+
+	if (!model || !values)
+		return 0;
+	of = &model->layer[layer & (BATON_LAYERS_MAX - 1)];
+	pairs = of->pairs;
+	inputs = of->inputs & 63;
+	start = of->weights;
 	for (block = 0; block < 3; block++) {
-		__u32 pair = block * BATON_BLOCK_PAIRS;
-		const __u64 *weights = model->weights + (start & (BATON_WEIGHTS - 1));
+		__u32 pair = block * BATON_BLOCK_PAIRS, place = layer | pair << 8 | last << 16;
 
 		if (pair >= pairs)
 			break;
 		switch (pairs - pair) {
 		case 1:
-			baton_block(layer, weights, values, pair, 1, last);
+			baton_block1(model, values, start, place);
 			break;
 		case 2:
-			baton_block(layer, weights, values, pair, 2, last);
+			baton_block2(model, values, start, place);
 			break;
 		case 3:
-			baton_block(layer, weights, values, pair, 3, last);
+			baton_block3(model, values, start, place);
 			break;
 		case 4:
-			baton_block(layer, weights, values, pair, 4, last);
+			baton_block4(model, values, start, place);
 			break;
 		case 5:
-			baton_block(layer, weights, values, pair, 5, last);
+			baton_block5(model, values, start, place);
 			break;
 		default:
-			baton_block(layer, weights, values, pair, 6, last);
+			baton_block6(model, values, start, place);
 			break;
 		}
 		start += inputs * BATON_BLOCK_PAIRS;
 	}
+	for (k = 0; k < BATON_WIDTH_MAX; k++)
+		values->now[k] = values->next[k];
+	return 0;
 }
 
 static __always_inline void baton_infer_network(const struct baton_model *model,
@@ -260,18 +314,42 @@ static __always_inline void baton_infer_network(const struct baton_model *model,
 	for (i = 0; i < BATON_LAYERS_MAX; i++) {
 		int last = i + 1 >= model->parts;
 
-		baton_layer(model, &model->layer[i], values, last);
+		baton_layer(model, values, i, last);
 		if (last)
 			break;
-		for (k = 0; k < BATON_WIDTH_MAX; k++)
-			values->now[k] = values->next[k];
 	}
 	for (k = 0; k < BATON_OUTPUTS; k++)
 		values->outputs[k] = k < model->outputs ? (__s32)values->next[k] : 0;
 }
 
+/* Adds what the tree says. */
+BATON_FUNCTION int baton_tree(const struct baton_model *model,
+			      const struct baton_features *features, struct baton_values *values,
+			      __u32 tree, __u32 distance)
+{
+	__u32 place = 1, depth, level;
+
+	if (!model || !features || !values || tree >= BATON_TREES_MAX)
+		return 0;
+	depth = model->depth[tree];
+	for (level = 0; level < BATON_DEPTH_MAX; level++) {
+		__u32 node, value;
+
+		if (level >= depth)
+			break;
+		node = model->node[tree][place & (BATON_PLACES - 1)];
+		value = baton_feature(features, node >> 16);
+		value += distance & -(node >> 20);
+		/* 1 where the value is above the threshold; it may be below 0. */
+		place = 2 * place + (((node & 0xffff) - value) >> 31);
+	}
+	values->outputs[model->output[tree] & (BATON_OUTPUTS - 1)] +=
+	    model->leaf[tree][(place - (1U << (depth & 7))) & (BATON_PLACES - 1)];
+	return 0;
+}
+
 static __always_inline void baton_infer_forest(const struct baton_model *model,
-					       const __u16 *features, __u32 base,
+					       const struct baton_features *features, __u32 base,
 					       struct baton_values *values)
 {
 	__u32 distance = BATON_RELATIVE_ZERO - base, shift = model->shift & 31, i, k;
@@ -279,38 +357,23 @@ static __always_inline void baton_infer_forest(const struct baton_model *model,
 	for (k = 0; k < BATON_OUTPUTS; k++)
 		values->outputs[k] = k < model->outputs ? model->begin[k] : 0;
 	for (i = 0; i < BATON_TREES_MAX; i++) {
-		__u32 place = 1, depth, level;
-
 		if (i >= model->parts)
 			break;
-		depth = model->depth[i];
-		for (level = 0; level < BATON_DEPTH_MAX; level++) {
-			__u32 node, value;
-
-			if (level >= depth)
-				break;
-			node = model->node[i][place & (BATON_PLACES - 1)];
-			value = baton_feature(features, node >> 16);
-			value += distance & -(node >> 20);
-			/* 1 where the value is above the threshold; it may be below 0. */
-			place = 2 * place + (((node & 0xffff) - value) >> 31);
-		}
-		values->outputs[model->output[i] & (BATON_OUTPUTS - 1)] +=
-		    model->leaf[i][(place - (1U << (depth & 7))) & (BATON_PLACES - 1)];
+		baton_tree(model, features, values, i, distance);
 	}
 	for (k = 0; k < BATON_OUTPUTS; k++)
 		values->outputs[k] >>= shift;
 }
 
-/*
- * What the model predicts, in values->outputs; features are BATON_FEATURES, in an array with
- * BATON_FEATURES_ROOM.
- */
-static __always_inline void baton_infer(const struct baton_model *model, const __u16 *features,
-					struct baton_values *values)
+/* What the model predicts, in values->outputs. */
+BATON_FUNCTION int baton_infer(const struct baton_model *model,
+			       const struct baton_features *features, struct baton_values *values)
 {
-	__u32 base = baton_base(model, features), k;
+	__u32 base, k;
 
+	if (!model || !features || !values)
+		return 0;
+	base = baton_base(model, features);
 	if (model->kind == BATON_MODEL_FOREST) {
 		baton_infer_forest(model, features, base, values);
 	} else {
@@ -321,6 +384,7 @@ static __always_inline void baton_infer(const struct baton_model *model, const _
 		if (k < model->outputs)
 			values->outputs[k] += base;
 	}
+	return 0;
 }
 
 #endif /* BATON_MODEL_BPF_H */

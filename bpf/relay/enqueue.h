@@ -4,6 +4,7 @@
 #define BATON_RELAY_ENQUEUE_H
 
 #include "place.h"
+#include "predict.h"
 
 /* A waker that sleeps within this time left its CPU to the wakee. */
 #define HANDOVER_NS   200000
@@ -111,6 +112,8 @@ static __always_inline bool enqueue_fast(struct baton_shared *shared, struct tas
 		return true;
 	}
 	if (options.sync_fast_path && tctx->sync) {
+		if (options.predict == BATON_PREDICT_PLACE)
+			guess_burst(p);
 		key = rule_key(tctx, p->scx.weight, now);
 		place_fast(tctx, BATON_BY_SYNC, key, true, now);
 		scx_bpf_dsq_insert_vtime(p, ready_dsq(p), slice_of(tctx->slice_ns), key, enq_flags);
@@ -129,11 +132,18 @@ static __always_inline void enqueue_hinted(struct baton_shared *shared, struct t
 					   struct task_ctx *tctx, bool woken, u64 enq_flags,
 					   u64 now)
 {
-	u64 key = rule_key(tctx, p->scx.weight, now);
 	u64 slice_ns = slice_of(tctx->slice_ns);
 	struct cpu_ctx *cctx;
 	s32 cpu;
+	u64 key;
 
+	if (options.predict == BATON_PREDICT_PLACE) {
+		guess_burst(p);
+		if (!tctx->slice_ns && options.prediction.slices)
+			slice_ns = clamp_slice(baton_guess_slice_ns(
+			    tctx->guess.burst, tctx->burst_ns, options.slice_min_ns, slice_ns));
+	}
+	key = rule_key(tctx, p->scx.weight, now);
 	place_fast(tctx, BATON_BY_HINT, key, true, now);
 	count(BATON_CNT_HINTED);
 	cpu = take_hinted(shared, p, tctx);

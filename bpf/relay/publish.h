@@ -3,6 +3,7 @@
 #ifndef BATON_RELAY_PUBLISH_H
 #define BATON_RELAY_PUBLISH_H
 
+#include "predict.h"
 #include "state.h"
 
 /*
@@ -160,6 +161,23 @@ static __always_inline struct baton_event *reserve_event(struct baton_shared *sh
 	return event;
 }
 
+static __always_inline struct baton_event *
+reserve_features(struct baton_shared *shared, struct task_struct *p, struct task_ctx *tctx)
+{
+	struct baton_event_features *record;
+
+	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	if (!record) {
+		lose(shared);
+		return NULL;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	task_features(p, tctx, &record->features);
+	if (tctx->guessed)
+		record->guess = tctx->guess;
+	return &record->event;
+}
+
 static __always_inline bool publish_enqueue(struct baton_shared *shared, struct task_struct *p,
 					    struct task_ctx *tctx, u32 reason, u64 slept_ns,
 					    u32 flags, u64 now, bool urgent)
@@ -168,7 +186,7 @@ static __always_inline bool publish_enqueue(struct baton_shared *shared, struct 
 
 	if (!introduce(shared, p, tctx))
 		return false;
-	event = reserve_event(shared);
+	event = options.predict ? reserve_features(shared, p, tctx) : reserve_event(shared);
 	if (!event)
 		return false;
 	event->time_ns = now;

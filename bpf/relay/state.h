@@ -42,6 +42,7 @@ struct task_ctx {
 	u32 by[BATON_BY_NR]; /* who placed it */
 	u64 woke_ns;	     /* when it last woke somebody */
 	u64 published_ns;    /* HINT: when the process last heard of it */
+	u64 waker_last_ns;   /* the last burst of who woke it */
 	u32 announced;	     /* to the policy of this generation; 0: to none */
 	u32 waker;
 	u32 hint_cpu;	   /* one more than the preferred CPU; 0: none */
@@ -55,10 +56,17 @@ struct task_ctx {
 	u8 yielded;
 	u8 keyed; /* `key` is of the policy's kind: comparable */
 	u8 stop_reason;
-	u8 wakes;		   /* how many it woke since it last slept, up to 2 */
-	u8 handover;		   /* how surely it sleeps right after waking somebody */
-	u16 perf;		   /* one more than its CPU performance target; 0: none */
-	char name[BATON_NAME_LEN]; /* as the process knows it */
+	u8 wakes;		      /* how many it woke since it last slept, up to 2 */
+	u8 handover;		      /* how surely it sleeps right after waking somebody */
+	u16 perf;		      /* one more than its CPU performance target; 0: none */
+	u8 waker_noted;		      /* since it last woke */
+	u8 by_task;		      /* a task woke it, not an interrupt */
+	u8 by_relative;		      /* one of its own process */
+	u8 unseen;		      /* its burst began before the relay came */
+	struct baton_history history; /* kept while options.predict */
+	struct baton_guess guess;     /* of this burst, or else of the last one that was guessed */
+	u8 guessed;		      /* of this burst */
+	char name[BATON_NAME_LEN];    /* as the process knows it */
 };
 
 struct {
@@ -118,6 +126,24 @@ struct {
 	__type(key, u32);
 	__type(value, struct baton_stats);
 } stats_map SEC(".maps");
+
+/* Images of crates/model; all zeros until the process writes one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BATON_MODELS_MAX);
+	__type(key, u32);
+	__type(value, struct baton_model);
+} model_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct baton_values);
+} values_map SEC(".maps");
+
+/* Whether the model is still better than the average. */
+struct baton_drift drift;
 
 /* Resized by the process before loading. */
 struct {
@@ -261,7 +287,10 @@ static __always_inline bool rule_compares(void)
 	return options.sync_fast_path || options.mode == BATON_MODE_HINT;
 }
 
-/* The same arithmetic as KeyRule::key in the policy crate. */
+/*
+ * The same arithmetic as KeyRule::key in the policy crate, and what the guess of the task's
+ * burst adds: this burst's or, where it was not guessed, that of one before.
+ */
 static __always_inline u64 rule_key(const struct task_ctx *tctx, u32 weight, u64 now)
 {
 	u64 burst = tctx->burst_ns;
@@ -272,6 +301,8 @@ static __always_inline u64 rule_key(const struct task_ctx *tctx, u32 weight, u64
 			burst = options.burst_max_ns;
 		now += burst;
 	}
+	if (options.predict == BATON_PREDICT_PLACE)
+		now += baton_delay_ns(options.prediction.delay_max_ns, tctx->guess.burst, weight);
 	return now + tctx->key_offset;
 }
 
@@ -306,9 +337,18 @@ static __always_inline void placed_by(struct task_ctx *tctx, u32 by)
 	tctx->by[by & (BATON_BY_NR - 1)]++;
 }
 
-/* A wakeup starts a new burst. */
-static __always_inline void wake_begin(struct task_ctx *tctx)
+/* A wakeup starts a new burst, and so does a task's creation. */
+static __always_inline void wake_begin(struct task_ctx *tctx, u64 now)
 {
+	if (!tctx->slept && !tctx->fresh)
+		return;
+	if (options.predict) {
+		baton_woken(&tctx->history, now, tctx->slept ? now - tctx->stopped_ns : 0);
+		if (!tctx->waker_noted)
+			tctx->by_task = 0;
+		tctx->waker_noted = 0;
+		tctx->guessed = 0;
+	}
 	if (tctx->slept) {
 		tctx->burst_ns = 0;
 		tctx->slept = 0;

@@ -112,6 +112,10 @@ int relay_switch(struct baton_options *wanted)
 	if (!shared)
 		return -EINVAL;
 	options = *wanted;
+	/* What was found out is of another model, perhaps. */
+	__builtin_memset(&drift, 0, sizeof(drift));
+	shared->model = options.model;
+	shared->model_off = 0;
 	shared->alive_ns = bpf_ktime_get_ns();
 	shared->silent = 0;
 	__sync_fetch_and_add(&shared->generation, 1);

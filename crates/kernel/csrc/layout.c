@@ -18,6 +18,8 @@ const __u64 baton_layout[64] = {
 	offsetof(struct baton_info, allowed),
 	sizeof(struct baton_event_info),
 	offsetof(struct baton_event_info, info),
+	sizeof(struct baton_event_features),
+	offsetof(struct baton_event_features, guess),
 	sizeof(struct baton_command),
 	offsetof(struct baton_command, key_offset),
 	offsetof(struct baton_command, kind),
@@ -31,6 +33,11 @@ const __u64 baton_layout[64] = {
 	offsetof(struct baton_options, mode),
 	offsetof(struct baton_options, sync_fast_path),
 	offsetof(struct baton_options, performance),
+	offsetof(struct baton_options, model),
+	offsetof(struct baton_options, prediction),
+	offsetof(struct baton_prediction, by),
+	offsetof(struct baton_prediction, is_guarded),
+	offsetof(struct baton_prediction, slices),
 	offsetof(struct baton_config, online),
 	offsetof(struct baton_config, llc_mask),
 	offsetof(struct baton_config, cpu_llc),
@@ -40,6 +47,7 @@ const __u64 baton_layout[64] = {
 	offsetof(struct baton_shared, lost),
 	offsetof(struct baton_shared, generation),
 	offsetof(struct baton_shared, abilities),
+	offsetof(struct baton_shared, model),
 	offsetof(struct baton_shared, idle),
 	offsetof(struct baton_shared, online),
 	offsetof(struct baton_shared, exit_msg),
@@ -55,7 +63,7 @@ const __u64 baton_layout[64] = {
 	BATON_CNT_NR,
 };
 
-const __u64 baton_layout_len = 44;
+const __u64 baton_layout_len = 52;
 
 __u32 baton_test_bucket_of(__u64 value)
 {

@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 /// Of the layouts and of what the relay understands.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 pub const MAX_CPUS: usize = 1024;
 pub const MASK_WORDS: usize = MAX_CPUS / 64;
 pub const MAX_LLCS: usize = 64;
@@ -60,6 +60,21 @@ pub const SLICE_WAITING_PER_CPU: u32 = 2;
 pub const MODE_DECIDE: u32 = 0;
 pub const MODE_HINT: u32 = 1;
 
+pub const PREDICT_NOT: u32 = 0;
+pub const PREDICT_TELL: u32 = 1;
+pub const PREDICT_PLACE: u32 = 2;
+
+pub const BY_AVERAGE: u32 = 0;
+pub const BY_MODEL: u32 = 1;
+pub const BY_INVERTED: u32 = 2;
+pub const BY_CONSTANT: u32 = 3;
+pub const BY_RANDOM: u32 = 4;
+
+/// How many models there is room for: one is used while the other is written.
+pub const MODELS_MAX: u32 = 2;
+/// Room for features.
+pub const FEATURES_ROOM: usize = 16;
+
 pub const WANT_DECIDED: u32 = 1 << 0;
 pub const WANT_RUNNING: u32 = 1 << 1;
 pub const WANT_STOPPING: u32 = 1 << 2;
@@ -105,6 +120,39 @@ pub struct Info {
 pub struct EventInfo {
     pub event: Event,
     pub info: Info,
+}
+
+/// `struct baton_guess`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Guess {
+    pub burst: u16,
+    pub model: u16,
+    pub average: u16,
+    pub whose: u16,
+}
+
+/// `struct baton_event_features`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct EventFeatures {
+    pub event: Event,
+    pub features: [u16; FEATURES_ROOM],
+    pub guess: Guess,
+}
+
+/// `struct baton_prediction`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Prediction {
+    pub delay_max_ns: u64,
+    pub by: u32,
+    pub constant: u16,
+    pub spread_max: u16,
+    pub is_guarded: u8,
+    pub is_shadow: u8,
+    pub slices: u8,
+    pub pad: [u8; 5],
 }
 
 /// `struct baton_command`
@@ -155,7 +203,10 @@ pub struct Options {
     pub idle_fast_path: u32,
     pub sync_fast_path: u32,
     pub performance: u32,
+    pub predict: u32,
+    pub model: u32,
     pub pad: u32,
+    pub prediction: Prediction,
 }
 
 /// `struct baton_config`
@@ -204,6 +255,8 @@ pub struct Shared {
     pub cpus_online: u32,
     pub generation: u32,
     pub abilities: u32,
+    pub model: u32,
+    pub model_off: u32,
     pub idle: [u64; MASK_WORDS],
     pub online: [u64; MASK_WORDS],
     pub exit_reason: [u8; EXIT_MSG_LEN],
@@ -212,7 +265,7 @@ pub struct Shared {
 }
 
 /// Names of the counters, in the order of `enum baton_counter`.
-pub const COUNTERS: [&str; 30] = [
+pub const COUNTERS: [&str; 41] = [
     "events",
     "lost",
     "enqueues",
@@ -243,6 +296,17 @@ pub const COUNTERS: [&str; 30] = [
     "perf_ignored",
     "deferred",
     "handovers",
+    "guess_model",
+    "guess_average",
+    "guess_unsure",
+    "guess_off",
+    "guess_apart",
+    "model_off",
+    "model_on",
+    "judged",
+    "error_model",
+    "error_average",
+    "guess_regular",
 ];
 
 /// Who placed a task, in the order of `enum baton_by`.
@@ -314,6 +378,8 @@ mod tests {
             offset_of!(Info, allowed),
             size_of::<EventInfo>(),
             offset_of!(EventInfo, info),
+            size_of::<EventFeatures>(),
+            offset_of!(EventFeatures, guess),
             size_of::<Command>(),
             offset_of!(Command, key_offset),
             offset_of!(Command, kind),
@@ -327,6 +393,11 @@ mod tests {
             offset_of!(Options, mode),
             offset_of!(Options, sync_fast_path),
             offset_of!(Options, performance),
+            offset_of!(Options, model),
+            offset_of!(Options, prediction),
+            offset_of!(Prediction, by),
+            offset_of!(Prediction, is_guarded),
+            offset_of!(Prediction, slices),
             offset_of!(Config, online),
             offset_of!(Config, llc_mask),
             offset_of!(Config, cpu_llc),
@@ -336,6 +407,7 @@ mod tests {
             offset_of!(Shared, lost),
             offset_of!(Shared, generation),
             offset_of!(Shared, abilities),
+            offset_of!(Shared, model),
             offset_of!(Shared, idle),
             offset_of!(Shared, online),
             offset_of!(Shared, exit_msg),

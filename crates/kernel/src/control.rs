@@ -322,6 +322,8 @@ fn status(served: &Served, last: &mut Option<(Instant, Stats)>) -> Value {
         "only": served.part().as_ref().map(Part::report),
         "performance": served.shared.performance(),
         "mode": served.mode,
+        "model_off": (served.options.predict == abi::PREDICT_PLACE)
+            .then(|| served.shared.model_off()),
         "pid": std::process::id(),
         "uptime_s": served.began.elapsed().as_secs_f64(),
         "window_s": now.duration_since(since).as_secs_f64(),

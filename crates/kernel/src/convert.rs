@@ -1,8 +1,8 @@
 //! Between the relay's records and the policy's types. Pure.
 
 use baton_policy::{
-    CpuSet, Decision, Enqueue, EnqueueReason, Event, EventKind, Interests, KeyRule, Machine, Mode,
-    Options, Placement, SliceRule, StopReason, TaskInfo, TaskKey, TaskName,
+    CpuSet, Decision, Enqueue, EnqueueReason, Event, EventKind, Guess, Interests, KeyRule, Machine,
+    Mode, Options, Placement, Predictor, SliceRule, StopReason, TaskInfo, TaskKey, TaskName, Whose,
 };
 
 use crate::abi;
@@ -38,6 +38,31 @@ pub fn event(raw: &abi::Event) -> Option<Event> {
         task: key(raw),
         kind,
     })
+}
+
+/// An enqueue with what is known of the task's bursts; `None` for another kind.
+pub fn event_features(raw: &abi::EventFeatures) -> Option<Event> {
+    let event = event(&raw.event)?;
+    let EventKind::Enqueue(enqueue) = event.kind else {
+        return None;
+    };
+    let abi::Guess {
+        burst,
+        model,
+        average,
+        whose,
+    } = raw.guess;
+    let kind = EventKind::Enqueue(Enqueue {
+        features: raw.features.first_chunk().copied(),
+        guess: Guess {
+            burst,
+            model,
+            average,
+            whose: Whose::of(whose as u8),
+        },
+        ..enqueue
+    });
+    Some(Event { kind, ..event })
 }
 
 /// A Join or Update, without a class: the relay knows none.
@@ -88,6 +113,7 @@ fn enqueue(raw: &abi::Event) -> Enqueue {
         runtime_ns: raw.runtime_ns,
         slept_ns: raw.slept_ns,
         waiting: raw.waiting,
+        ..Enqueue::default()
     }
 }
 
@@ -183,7 +209,7 @@ pub fn options(options: &Options) -> abi::Options {
         requeue_patience_ns: options.requeue_patience_ns,
         mode: match options.mode {
             Mode::Decide => abi::MODE_DECIDE,
-            Mode::Hint => abi::MODE_HINT,
+            Mode::Hint | Mode::Infer => abi::MODE_HINT,
         },
         key_rule,
         slice_rule: match options.slice_rule {
@@ -195,7 +221,38 @@ pub fn options(options: &Options) -> abi::Options {
         idle_fast_path: u32::from(options.idle_fast_path),
         sync_fast_path: u32::from(options.sync_fast_path),
         performance: u32::from(options.performance),
+        predict: match (options.prediction, options.mode) {
+            (None, _) => abi::PREDICT_NOT,
+            (Some(_), Mode::Infer) => abi::PREDICT_PLACE,
+            (Some(_), Mode::Decide | Mode::Hint) => abi::PREDICT_TELL,
+        },
+        model: 0,
         pad: 0,
+        prediction: prediction(&options),
+    }
+}
+
+fn prediction(options: &Options) -> abi::Prediction {
+    let Some(rule) = options.prediction else {
+        return abi::Prediction::default();
+    };
+    let (by, constant) = match rule.by {
+        // What only a simulator knows is the average here.
+        Predictor::Average | Predictor::Truth => (abi::BY_AVERAGE, 0),
+        Predictor::Model => (abi::BY_MODEL, 0),
+        Predictor::Inverted => (abi::BY_INVERTED, 0),
+        Predictor::Constant(log) => (abi::BY_CONSTANT, log),
+        Predictor::Random => (abi::BY_RANDOM, 0),
+    };
+    abi::Prediction {
+        delay_max_ns: rule.delay_max_ns,
+        by,
+        constant,
+        spread_max: rule.spread_max,
+        is_guarded: u8::from(rule.is_guarded),
+        is_shadow: u8::from(rule.is_shadow),
+        slices: u8::from(rule.slices),
+        pad: [0; 5],
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
+use baton_model::{Image, Model};
 use libbpf_rs::{Link, MapCore, Object};
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// How many descriptors a relay is.
-pub(crate) const COUNT: usize = 10;
+pub(crate) const COUNT: usize = 11;
 
 /// Every part of an attached relay that its process needs. The relay schedules as long
 /// as somebody holds the link.
@@ -38,6 +39,7 @@ pub(crate) struct Handles {
     start: OwnedFd,
     switch: OwnedFd,
     tasks: OwnedFd,
+    models: OwnedFd,
     ring_bytes: u32,
 }
 
@@ -67,6 +69,7 @@ impl Handles {
             start: program("relay_start")?,
             switch: program("relay_switch")?,
             tasks: program("relay_tasks")?,
+            models: map("model_map")?,
             ring_bytes,
         })
     }
@@ -84,6 +87,7 @@ impl Handles {
             &self.start,
             &self.switch,
             &self.tasks,
+            &self.models,
         ]
         .map(AsRawFd::as_raw_fd)
     }
@@ -100,6 +104,7 @@ impl Handles {
             start,
             switch,
             tasks,
+            models,
         ] = fds;
         Self {
             link,
@@ -112,6 +117,7 @@ impl Handles {
             start,
             switch,
             tasks,
+            models,
             ring_bytes,
         }
     }
@@ -150,6 +156,13 @@ impl Handles {
         expect_done(answer, "cannot switch the relay to another policy")
     }
 
+    /// Writes a model where the relay does not look now; the place, which is to be named in options.
+    pub(crate) fn write_model(&self, shared: &Shared, model: &Model) -> Result<u32, Error> {
+        let place = (shared.model() + 1) % abi::MODELS_MAX;
+        write_model(self.models.as_fd(), place, model)?;
+        Ok(place)
+    }
+
     /// The counters now.
     pub(crate) fn stats(&self) -> Stats {
         read_stats(self.stats.as_fd())
@@ -164,6 +177,28 @@ impl Handles {
     pub(crate) fn close(self) -> Stats {
         drop(self.link);
         read_stats(self.stats.as_fd())
+    }
+}
+
+/// Writes a model into the map of models.
+#[allow(unsafe_code)]
+pub(crate) fn write_model(map: BorrowedFd<'_>, place: u32, model: &Model) -> Result<(), Error> {
+    let image = Image::of(model);
+    // SAFETY: a live key, and a value as large as the map's, which a test compares.
+    let answer = unsafe {
+        libbpf_sys::bpf_map_update_elem(
+            map.as_raw_fd(),
+            (&raw const place).cast(),
+            image.bytes().as_ptr().cast(),
+            0,
+        )
+    };
+    match answer {
+        0 => Ok(()),
+        _ => Err(Error::System {
+            what: "cannot give the relay its model",
+            source: io::Error::last_os_error(),
+        }),
     }
 }
 

@@ -8,8 +8,7 @@ use std::{
 };
 
 use baton_policy::{
-    Backend, CpuSet, Decision, Driver, DriverStats, Event, EventKind, Mode, Policy, TaskKey,
-    key_before,
+    Backend, CpuSet, Decision, Driver, DriverStats, Event, EventKind, Policy, TaskKey, key_before,
 };
 
 use crate::{
@@ -244,6 +243,11 @@ fn parse(record: &[u8]) -> Option<Event> {
         let raw: abi::EventInfo = unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) };
         return Some(convert::event_info(&raw));
     }
+    if record.len() >= size_of::<abi::EventFeatures>() {
+        // SAFETY: long enough, and every bit pattern is an EventFeatures.
+        let raw: abi::EventFeatures = unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) };
+        return convert::event_features(&raw);
+    }
     // SAFETY: long enough, and every bit pattern is an Event.
     let raw: abi::Event = unsafe { std::ptr::read_unaligned(record.as_ptr().cast()) };
     convert::event(&raw)
@@ -308,7 +312,7 @@ impl<P: Policy> Process<P> {
             let now = now_ns();
             self.backend.shared.set_alive(now);
             let mut worked = self.batch(now);
-            if self.driver.options().mode == Mode::Hint {
+            if self.driver.options().mode.is_hinted() {
                 worked = !self.backend.commands.is_empty();
             }
             refused = self.backend.complete().err();
@@ -319,7 +323,7 @@ impl<P: Policy> Process<P> {
                 self.watch.first_batch_ns.store(now_ns(), Ordering::Release);
                 is_first = false;
             }
-            if self.driver.options().mode == Mode::Hint {
+            if self.driver.options().mode.is_hinted() {
                 // Nobody waits for it, and nobody wakes it.
                 period = if worked {
                     HINT_PERIOD

@@ -298,6 +298,14 @@ impl Loaded {
         })
     }
 
+    /// Gives the relay its model, before it schedules.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set_model(&self, model: &baton_model::Model) -> Result<(), Error> {
+        handles::write_model(self.map("model_map").as_fd(), 0, model)
+    }
+
     fn map(&self, name: &str) -> Map<'_> {
         let map = self.object.maps().find(|map| map.name() == name);
         map.expect("the relay has the map")

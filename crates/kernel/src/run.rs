@@ -9,7 +9,8 @@ use std::{
 };
 
 use baton_machine::{Cgroup, ClassFile};
-use baton_policy::{Classes, Machine, Mode, Policy, log};
+use baton_model::{Model, ModelFile};
+use baton_policy::{Classes, Machine, Mode, Options, Policy, log};
 use rtrb::Producer;
 
 use crate::{
@@ -68,6 +69,8 @@ pub struct RunConfig {
     pub classes: Option<ClassFile>,
     /// The cgroup whose tasks alone are scheduled; without, all tasks are.
     pub only: Option<Cgroup>,
+    /// The model of a policy that uses one; without, the one that comes with Baton.
+    pub model: Option<Arc<ModelFile>>,
 }
 
 impl RunConfig {
@@ -75,6 +78,18 @@ impl RunConfig {
     pub(crate) fn class_table(&self) -> Classes {
         let file = self.classes.as_ref();
         file.map_or(Classes::NONE, |file| file.classes().clone())
+    }
+
+    /// The model that a policy works with, if it uses one.
+    pub(crate) fn model_for<P: Policy>(&self) -> Option<&Model> {
+        let named = self.model.as_deref();
+        P::USES_MODEL.then(|| &named.unwrap_or_else(|| ModelFile::shipped()).model)
+    }
+
+    /// The model that the relay is to compute with, if it is to.
+    fn model_of_relay<P: Policy>(&self, options: &Options) -> Option<&Model> {
+        self.model_for::<P>()
+            .filter(|_| options.mode == Mode::Infer)
     }
 }
 
@@ -126,8 +141,8 @@ pub fn run<P: Policy>(
     // policy before leaves the relay alone.
     let mut running = None;
     let charge = match open {
-        Some(open) => Charge::load(open, config, &machine, &scheduler, recorder, classifier),
-        None => Charge::take_over::<P>(&scheduler, recorder, classifier, &mut running),
+        Some(open) => Charge::load::<P>(open, config, &machine, &scheduler, recorder, classifier),
+        None => Charge::take_over::<P>(config, &scheduler, recorder, classifier, &mut running),
     };
     let charge = match charge {
         Ok(charge) => charge,
@@ -183,7 +198,7 @@ fn in_charge<P: Policy>(
         watch: Arc::clone(&scheduler.watch),
         policy: P::NAME,
         mode: config.mode.name(),
-        options: convert::options(&scheduler.options),
+        options: charge.options,
         began,
         classes,
         part: Mutex::new(charge.part),
@@ -241,6 +256,8 @@ fn in_charge<P: Policy>(
 struct Charge {
     attached: Attached,
     shared: Arc<Shared>,
+    /// What the relay was told.
+    options: abi::Options,
     /// What was counted before.
     before: Stats,
     takeover: Option<Takeover>,
@@ -249,7 +266,7 @@ struct Charge {
 
 impl Charge {
     /// Loads a relay, and hands it the machine.
-    fn load(
+    fn load<P: Policy>(
         open: Open,
         config: &RunConfig,
         machine: &Machine,
@@ -260,7 +277,11 @@ impl Charge {
         let relay_config = convert::config(machine).map_err(Error::Machine)?;
         let open = config.ring_bytes.into_iter().fold(open, Open::ring_bytes);
         let open = open.partial(config.only.is_some());
-        let loaded = open.load(&relay_config, &convert::options(&scheduler.options))?;
+        let options = convert::options(&scheduler.options);
+        let loaded = open.load(&relay_config, &options)?;
+        if let Some(model) = config.model_of_relay::<P>(&scheduler.options) {
+            loaded.set_model(model)?;
+        }
         let shared = Arc::new(loaded.shared()?);
         scheduler.begin(Start {
             channel: loaded.channel()?,
@@ -273,6 +294,7 @@ impl Charge {
         Ok(Self {
             attached,
             shared,
+            options,
             before: Stats::default(),
             takeover: None,
             part,
@@ -281,6 +303,7 @@ impl Charge {
 
     /// Takes the relay of the process that schedules now.
     fn take_over<P: Policy>(
+        config: &RunConfig,
         scheduler: &Scheduler,
         recorder: Option<Producer<u8>>,
         classifier: Option<Classifier>,
@@ -296,12 +319,17 @@ impl Charge {
         let shared = Arc::new(handles.shared()?);
         let mut channel = handles.channel()?;
         let before = handles.stats();
+        let mut options = convert::options(&scheduler.options);
+        options.model = match config.model_of_relay::<P>(&scheduler.options) {
+            Some(model) => handles.write_model(&shared, model)?,
+            None => shared.model(),
+        };
         let _urgent = Urgent::now();
         let paused_ns = realtime::now_ns();
         running.ask(&Request::Pause)?;
         // What was published for the last policy; all that still waits is told anew.
         channel.ring.skip();
-        handles.switch_to(&convert::options(&scheduler.options))?;
+        handles.switch_to(&options)?;
         let held = handles.stats().since(&before).counter("taken_over");
         scheduler.begin(Start {
             channel,
@@ -318,6 +346,7 @@ impl Charge {
         Ok(Self {
             attached: Attached::taken_over(handles),
             shared,
+            options,
             before,
             takeover: Some(Takeover {
                 from,
@@ -348,6 +377,7 @@ fn header<P: Policy>(config: &RunConfig, machine: &Machine, scheduler: &Schedule
         seed: config.seed,
         machine: machine.clone(),
         classes: config.class_table(),
+        model: config.model_for::<P>().cloned(),
         options: scheduler.options,
         kernel: kernel_release(),
         baton: env!("CARGO_PKG_VERSION").to_string(),

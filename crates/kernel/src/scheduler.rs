@@ -114,7 +114,8 @@ fn schedule<P: Policy>(config: &RunConfig, machine: &Machine, ends: Ends) -> Pro
     let classes = config.class_table();
     let setup = Setup::with_params(machine, config.seed, &config.params)
         .with_mode(config.mode)
-        .with_classes(&classes);
+        .with_classes(&classes)
+        .with_model(config.model_for::<P>());
     let Ok(_arena) = enter_arena(&ends.options) else {
         return ProcessStats::default();
     };

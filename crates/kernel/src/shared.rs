@@ -108,6 +108,21 @@ impl Shared {
             .load(Ordering::Relaxed)
     }
 
+    /// Which of the models the relay uses.
+    pub fn model(&self) -> u32 {
+        // SAFETY: a field of the mapping.
+        self.u32_at(|shared| unsafe { &raw mut (*shared).model })
+            .load(Ordering::Relaxed)
+    }
+
+    /// Whether the relay found its model worse than the average, and goes by that.
+    pub fn model_off(&self) -> bool {
+        // SAFETY: a field of the mapping.
+        self.u32_at(|shared| unsafe { &raw mut (*shared).model_off })
+            .load(Ordering::Relaxed)
+            != 0
+    }
+
     /// The performance targets of CPUs as the kernel has them, where one was ever set.
     pub fn performance(&self) -> BTreeMap<u32, u16> {
         let target = |cpu: u32| {

@@ -4,6 +4,7 @@ use std::{
     fmt, fs,
     io::{self, Read as _},
     path::Path,
+    sync::LazyLock,
 };
 
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,19 @@ impl From<serde_json::Error> for FileError {
 }
 
 impl ModelFile {
+    /// The model that comes with Baton; docs/learned.md tells where it comes from and what it is worth.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    #[must_use]
+    pub fn shipped() -> &'static Self {
+        static SHIPPED: LazyLock<ModelFile> = LazyLock::new(|| {
+            let text = include_bytes!("../../../models/bursts.json");
+            ModelFile::parse(text).expect("the model that comes with it is one")
+        });
+        &SHIPPED
+    }
+
     /// Reads a file.
     ///
     /// # Errors

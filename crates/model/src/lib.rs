@@ -10,6 +10,8 @@
 //! - [`Network`] is a small dense network, [`Forest`] a sum of trees. Either is checked when it is made: no
 //!   input within the schema's ranges can make it overflow, so nothing saturates and nothing needs to be
 //!   looked at while it runs.
+//! - [`Prediction`] says what comes of a prediction, and what keeps it in bounds; [`Drift`] finds out when a model
+//!   has become worse than the average.
 //! - [`Image`] is a model as the kernel reads it.
 //! - [`ModelFile`] is a model as people keep it: schema, integers, where it came from, and its digest.
 //!
@@ -35,6 +37,7 @@ mod forest;
 mod history;
 mod image;
 mod network;
+mod predict;
 #[cfg(feature = "std")]
 mod quantise;
 pub mod samples;
@@ -48,6 +51,9 @@ pub use forest::{DEPTH_MAX, Forest, Node, TREES_MAX, Tree};
 pub use history::{Context, History, Waker};
 pub use image::{IMAGE_BYTES, IMAGE_MAGIC, IMAGE_OFFSETS, Image};
 pub use network::{LAYERS_MAX, Layer, Network, WIDTH_MAX};
+pub use predict::{
+    Change, DRIFT_WINDOW, Drift, Given, Guess, Prediction, Predictor, Whose, is_regular, slice_ns,
+};
 #[cfg(feature = "std")]
 pub use quantise::{Dense, Lossy, quantise};
 pub use scale::{exp2_q8, hash_name, log2_q8};

@@ -141,7 +141,7 @@ pub struct Input {
     /// Which.
     pub feature: Feature,
     /// Whether it is the distance from the base, plus [`RELATIVE_ZERO`].
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    #[serde(default)]
     pub relative: bool,
     /// What it can be.
     pub range: Range,

@@ -7,8 +7,11 @@ use std::{
 };
 
 use baton_model::{
-    Features, IMAGE_BYTES, IMAGE_OFFSETS, Image, Model, OUTPUTS_MAX, Outputs, log2_q8,
+    Change, Context, Drift, FEATURES, Feature, Features, Given, Guess, History, IMAGE_BYTES,
+    IMAGE_OFFSETS, Image, Input, Inputs, Layer, Model, Network, OUTPUTS_MAX, Outputs, Prediction,
+    Predictor, Range, Waker, hash_name, log2_q8,
     samples::{ends, extremes, features, forest, model, network, sixteen},
+    slice_ns,
 };
 use baton_policy::Rng;
 use tempfile::TempDir;
@@ -148,5 +151,268 @@ fn logarithms_are_the_same() {
         .map(|bytes| u16::from_ne_bytes(*bytes))
         .collect();
     let expected: Vec<u16> = values.iter().map(|value| log2_q8(*value)).collect();
+    assert_eq!(told, expected);
+}
+
+/// Whatever happens to a task.
+fn events(rng: &mut Rng, count: usize) -> Vec<[u64; 4]> {
+    let number = |rng: &mut Rng| {
+        let bits = rng.below(64);
+        rng.next_u64() >> bits
+    };
+    let mut now_ns = 0_u64;
+    (0..count)
+        .map(|_| {
+            let what = rng.below(10).min(6) % 5;
+            let (mut first, second, third) = (number(rng), number(rng), rng.next_u64());
+            if what == 0 {
+                now_ns = now_ns.wrapping_add(first);
+                first = now_ns;
+            }
+            [what, first, second, third]
+        })
+        .collect()
+}
+
+#[test]
+fn histories_are_the_same() {
+    let host = Host::compile();
+    for seed in 0..40 {
+        let mut rng = Rng::new(seed);
+        let events = events(&mut rng, 5000);
+        let input: Vec<u8> = events
+            .iter()
+            .flatten()
+            .flat_map(|word| word.to_ne_bytes())
+            .collect();
+        let told = host.run(Some("history"), &input);
+        let mut history = History::default();
+        for (index, event) in events.iter().enumerate() {
+            let [what, first, second, third] = *event;
+            match what {
+                0 => history.woken(first, Some(second)),
+                1 => history.ran(first),
+                2 => history.preempted(),
+                3 => history.slept(),
+                _ => history.lost(),
+            }
+            let by_task = third & 1 != 0;
+            let features = history.features(&Context {
+                waker: by_task.then_some(Waker {
+                    last_ns: first,
+                    is_relative: third >> 1 & 1 != 0,
+                }),
+                weight: second as u32,
+                is_kernel: third >> 2 & 1 != 0,
+                name: third as u16,
+            });
+            let at = index * FEATURES * 2;
+            let c: Vec<u16> = told[at..at + FEATURES * 2]
+                .as_chunks()
+                .0
+                .iter()
+                .map(|bytes| u16::from_ne_bytes(*bytes))
+                .collect();
+            assert_eq!(c, features, "seed {seed}, event {index}: {event:?}");
+        }
+    }
+}
+
+/// A question as `struct question` of host.c, and the same for Rust.
+struct Question {
+    rule: Prediction,
+    draw: (u64, u64),
+    had_ns: u64,
+    outputs: [i32; 2],
+    count: u32,
+    weight: u32,
+    average: u16,
+    burst: u16,
+    deviation: u16,
+    known: u16,
+    is_reset: bool,
+}
+
+impl Question {
+    fn any(rng: &mut Rng) -> Self {
+        let mut log = |bound: u64| rng.below(bound) as u16;
+        let by = match log(5) {
+            0 => Predictor::Average,
+            1 => Predictor::Model,
+            2 => Predictor::Inverted,
+            3 => Predictor::Constant(log(12_000)),
+            _ => Predictor::Random,
+        };
+        let (spread_max, average, burst) = (log(2000), log(10_241), log(10_241));
+        let (deviation, known) = (log(10_241), log(4096));
+        let flags = log(256);
+        let middle = i32::from(log(16_384)) - 3000;
+        let high = middle + i32::from(log(3000)) - 500;
+        let outputs = match flags >> 6 {
+            3 => [rng.next_u64() as i32, rng.next_u64() as i32],
+            _ => [middle, high],
+        };
+        let bits = rng.below(64);
+        Self {
+            rule: Prediction {
+                by,
+                delay_max_ns: rng.below(20_000_000),
+                spread_max,
+                is_guarded: flags & 3 != 0,
+                is_shadow: flags & 28 == 4,
+                slices: true,
+            },
+            draw: (rng.next_u64() >> bits, rng.next_u64()),
+            had_ns: rng.next_u64() >> bits,
+            outputs,
+            count: 1 + (flags >> 5 & 1) as u32,
+            weight: rng.below(10_001) as u32,
+            average,
+            // Half of them near the model's, so that it is now better, now worse.
+            burst: if flags & 32 != 0 {
+                burst
+            } else {
+                middle.clamp(0, 10_240) as u16
+            },
+            deviation,
+            known,
+            is_reset: rng.below(500) == 0,
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let Prediction {
+            by,
+            delay_max_ns,
+            spread_max,
+            is_guarded,
+            is_shadow,
+            slices,
+        } = self.rule;
+        let (by, constant) = match by {
+            Predictor::Average | Predictor::Truth => (0_u32, 0),
+            Predictor::Model => (1, 0),
+            Predictor::Inverted => (2, 0),
+            Predictor::Constant(log) => (3, log),
+            Predictor::Random => (4, 0),
+        };
+        let mut bytes = delay_max_ns.to_ne_bytes().to_vec();
+        bytes.extend(by.to_ne_bytes());
+        bytes.extend(
+            [constant, spread_max]
+                .into_iter()
+                .flat_map(u16::to_ne_bytes),
+        );
+        bytes.extend([
+            is_guarded.into(),
+            is_shadow.into(),
+            slices.into(),
+            0,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        let words = [self.draw.0, self.draw.1, self.had_ns];
+        bytes.extend(words.into_iter().flat_map(u64::to_ne_bytes));
+        bytes.extend(self.outputs.into_iter().flat_map(i32::to_ne_bytes));
+        bytes.extend(
+            [self.count, self.weight]
+                .into_iter()
+                .flat_map(u32::to_ne_bytes),
+        );
+        let logs = [self.average, self.burst, self.deviation, self.known];
+        bytes.extend(logs.into_iter().flat_map(u16::to_ne_bytes));
+        bytes.extend(
+            [u32::from(self.is_reset), 0]
+                .into_iter()
+                .flat_map(u32::to_ne_bytes),
+        );
+        bytes
+    }
+
+    /// The guess that a model with these outputs leads to.
+    fn guess(&self, is_off: bool) -> Guess {
+        let input = Input {
+            feature: Feature::Last1,
+            relative: false,
+            range: Range { low: 0, high: 1 },
+        };
+        let count = self.count as usize;
+        let layer = Layer {
+            weights: vec![vec![0]; count],
+            bias: self.outputs[..count].to_vec(),
+            shift: 0,
+        };
+        let network = Network::new(Inputs::plain(vec![input]), vec![layer]);
+        let model = Model::Network(network.expect("a network"));
+        let mut features = Features::default();
+        features[Feature::Average as usize] = self.average;
+        features[Feature::Deviation as usize] = self.deviation;
+        features[Feature::Known as usize] = self.known;
+        let given = Given {
+            is_off,
+            draw: self.draw,
+            truth_ns: None,
+        };
+        self.rule.guess(Some(&model), &features, &given)
+    }
+}
+
+#[test]
+fn guesses_and_what_they_do_are_the_same() {
+    const ANSWER_BYTES: usize = 32;
+    let mut rng = Rng::new(5);
+    let questions: Vec<Question> = (0..200_000).map(|_| Question::any(&mut rng)).collect();
+    let input: Vec<u8> = questions.iter().flat_map(Question::bytes).collect();
+    let told = Host::compile().run(Some("guess"), &input);
+    let (answers, rest) = told.as_chunks::<ANSWER_BYTES>();
+    assert!(rest.is_empty() && answers.len() == questions.len());
+    let mut drift = Drift::default();
+    let mut changes = [0, 0];
+    for (index, (question, answer)) in questions.iter().zip(answers).enumerate() {
+        if question.is_reset {
+            drift = Drift::default();
+        }
+        let guess = question.guess(drift.is_off());
+        let change = drift.ended(&guess, question.burst);
+        let change = match change {
+            None => 0_u32,
+            Some(Change::Off) => 1,
+            Some(Change::On) => 2,
+        };
+        if change > 0 {
+            changes[change as usize - 1] += 1;
+        }
+        let mut expected = question
+            .rule
+            .delay_ns(guess.burst, question.weight)
+            .to_ne_bytes()
+            .to_vec();
+        let slice = slice_ns(guess.burst, question.had_ns, 2_000_000, 20_000_000);
+        expected.extend(slice.to_ne_bytes());
+        let logs = [guess.burst, guess.model, guess.average, guess.whose as u16];
+        expected.extend(logs.into_iter().flat_map(u16::to_ne_bytes));
+        expected.extend(u32::from(drift.is_off()).to_ne_bytes());
+        expected.extend(change.to_ne_bytes());
+        assert_eq!(answer[..], expected, "question {index}: {guess:?}");
+    }
+    assert!(changes[0] > 2, "a model was off {} times", changes[0]);
+}
+
+#[test]
+fn hashes_of_names_are_the_same() {
+    let mut rng = Rng::new(9);
+    let names: Vec<[u8; 16]> = (0..1000)
+        .map(|_| std::array::from_fn(|_| rng.below(300).min(255) as u8 & rng.next_u64() as u8))
+        .collect();
+    let told = Host::compile().run(Some("name"), &names.concat());
+    let told: Vec<u16> = told
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| u16::from_ne_bytes(*bytes))
+        .collect();
+    let expected: Vec<u16> = names.iter().map(hash_name).collect();
     assert_eq!(told, expected);
 }

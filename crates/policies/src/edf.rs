@@ -61,13 +61,13 @@ use crate::Param;
 const BURST_MAX_NS: u64 = 100 * MS;
 
 /// No slice is shorter: as long as a running task is safe from preemption.
-const SLICE_MIN_NS: u64 = 2 * MS;
+pub(crate) const SLICE_MIN_NS: u64 = 2 * MS;
 
 /// Hints are multiples of this: less than the lead that preemption asks for, so that it
 /// changes no order that matters.
-const HINT_STEP_NS: i64 = MS as i64 / 4;
+pub(crate) const HINT_STEP_NS: i64 = MS as i64 / 4;
 
-const RULE: KeyRule = KeyRule::Deadline {
+pub(crate) const RULE: KeyRule = KeyRule::Deadline {
     burst_max_ns: BURST_MAX_NS,
 };
 
@@ -75,7 +75,7 @@ const RULE: KeyRule = KeyRule::Deadline {
 const DEADLINE_MAX_NS: u64 = SEC;
 
 /// Bound of every duration that a user gives, so that sums of them do not overflow.
-const PARAM_MAX_MS: u64 = 10_000;
+pub(crate) const PARAM_MAX_MS: u64 = 10_000;
 
 pub(crate) const PARAMS: &[Param] = &[
     Param {
@@ -185,7 +185,7 @@ impl Policy for Edf {
         }
         // A hint that says nothing new costs nothing.
         let offset = match self.mode {
-            Mode::Hint => offset - offset % HINT_STEP_NS,
+            Mode::Hint | Mode::Infer => offset - offset % HINT_STEP_NS,
             Mode::Decide => offset,
         };
         // Who wakes it leaves its CPU to it; but not for as long as a decision takes.
@@ -217,6 +217,15 @@ impl Asked {
         }
     }
 
+    pub(crate) const fn weight(self) -> u32 {
+        self.weight
+    }
+
+    /// The deadline that its class gives it, cut.
+    pub(crate) fn deadline_ns(self) -> Option<u64> {
+        self.deadline_ns.map(|ns| ns.min(DEADLINE_MAX_NS))
+    }
+
     pub(crate) const fn has_deadline(self) -> bool {
         self.deadline_ns.is_some()
     }
@@ -240,6 +249,21 @@ impl Edf {
         now_ns: u64,
     ) -> Deadline {
         let weight = asked.weight;
+        let lead_ns = self.lead(state, weight, enqueue);
+        let habit_ns = weighted(state.habit_ns, weight).min(self.habit_ns);
+        let offset = match asked.deadline_ns() {
+            Some(deadline_ns) => deadline_ns as i64,
+            None => lead_ns + habit_ns as i64,
+        };
+        let key = RULE
+            .key(now_ns, enqueue.burst_ns, weight)
+            .wrapping_add_signed(offset);
+        Deadline { key, offset }
+    }
+
+    /// Charges a task for what it used since its last enqueue; how far it is ahead of the average task beyond a
+    /// slice, or behind.
+    pub(crate) fn lead(&mut self, state: &mut EdfTask, weight: u32, enqueue: &Enqueue) -> i64 {
         let (used_ns, enqueues) = state.since_last(enqueue);
         if enqueue.reason == EnqueueReason::Wakeup {
             state.learn_habit(used_ns, enqueues);
@@ -248,18 +272,25 @@ impl Edf {
         // last one was used while CPUs idled or nobody waited: it was nobody's share.
         let charge_ns = weighted(used_ns.min(self.slice_ns), weight);
         let lead_ns = self.charge(state, charge_ns, enqueue);
-        let habit_ns = weighted(state.habit_ns, weight).min(self.habit_ns);
         state.runtime_ns = enqueue.runtime_ns;
         state.burst_ns = enqueue.burst_ns;
         state.seq = enqueue.seq;
-        let offset = match asked.deadline_ns {
-            Some(deadline_ns) => deadline_ns.min(DEADLINE_MAX_NS) as i64,
-            None => beyond(lead_ns, self.slice_ns as i64) + habit_ns as i64,
-        };
-        let key = RULE
-            .key(now_ns, enqueue.burst_ns, weight)
-            .wrapping_add_signed(offset);
-        Deadline { key, offset }
+        beyond(lead_ns, self.slice_ns as i64)
+    }
+
+    /// The number of the task's last enqueue that was heard of.
+    pub(crate) const fn last_seq(state: &EdfTask) -> u64 {
+        state.seq
+    }
+
+    /// Whether synchronous wakeups are placed without a decision.
+    pub(crate) const fn heeds_sync(&self) -> bool {
+        self.sync
+    }
+
+    /// CPUs that are online.
+    pub(crate) const fn cpus(&self) -> u32 {
+        self.cpus as u32
     }
 
     /// A task became known: it stands with the average.

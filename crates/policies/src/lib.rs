@@ -95,6 +95,7 @@ macro_rules! policies {
 policies! {
     fifo::Fifo,
     edf::Edf,
+    learned::Learned,
     eevdf::Eevdf,
     priority::Priority,
     hybrid::Hybrid,

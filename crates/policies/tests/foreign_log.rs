@@ -23,6 +23,7 @@ impl Visitor for Log<'_> {
             seed: 1,
             machine: self.machine.clone(),
             classes: Classes::NONE,
+            model: None,
             options: Options {
                 mode: Mode::Decide,
                 ..Options::default()

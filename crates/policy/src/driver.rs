@@ -2,9 +2,11 @@
 
 use alloc::{format, vec::Vec};
 
+use baton_model::{Given, Guess, Whose};
+
 use crate::{
-    Classes, Context, CpuSet, Decision, Event, EventKind, Machine, Mode, Options, Placement,
-    Policy, Rng, Setup, SetupError, TaskId, TaskInfo, TaskKey, Tasks,
+    Classes, Context, CpuSet, Decision, Enqueue, EnqueueReason, Event, EventKind, Machine, Mode,
+    Model, Options, Placement, Policy, Rng, Setup, SetupError, TaskId, TaskInfo, TaskKey, Tasks,
 };
 
 /// What a driver counts.
@@ -19,6 +21,10 @@ pub struct DriverStats {
     pub slab_full: u64,
     /// Events of tasks that nobody had announced, because events were lost.
     pub unknown: u64,
+    /// Guesses of the backend that were made again from the features, see [`crate::Mode::Infer`].
+    pub guesses: u64,
+    /// Those of them that came out otherwise: there should be none.
+    pub guesses_differ: u64,
 }
 
 /// A policy with its tasks. Feed it events in order; take its decisions.
@@ -29,6 +35,7 @@ pub struct Driver<P: Policy> {
     machine: Machine,
     online: CpuSet,
     classes: Classes,
+    model: Option<Model>,
     tasks: Tasks<P::Task>,
     rng: Rng,
     decisions: Vec<Decision>,
@@ -45,7 +52,8 @@ impl<P: Policy> Driver<P> {
         let policy = P::new(setup);
         setup.check()?;
         let options = policy.options().clamped();
-        if options.mode != setup.mode {
+        let infers = options.mode == Mode::Infer;
+        if options.mode != setup.mode || infers && options.prediction.is_none() {
             let (name, mode) = (P::NAME, setup.mode.name());
             return Err(SetupError(format!(
                 "{name} has no {mode} mode, or none on this machine with these classes: run it \
@@ -59,6 +67,7 @@ impl<P: Policy> Driver<P> {
             machine: setup.machine.clone(),
             online: setup.machine.online(),
             classes: setup.classes.clone(),
+            model: setup.model.cloned(),
             tasks: Tasks::with_capacity(options.tasks_max),
             rng: Rng::new(setup.seed),
             decisions: Vec::with_capacity(4096),
@@ -80,6 +89,11 @@ impl<P: Policy> Driver<P> {
     /// The machine as it was at the start.
     pub const fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// The model that it was made with.
+    pub const fn model(&self) -> Option<&Model> {
+        self.model.as_ref()
     }
 
     /// The tasks that the policy knows.
@@ -133,7 +147,7 @@ impl<P: Policy> Driver<P> {
     /// Removes hints that tell the backend what it was told before, from the decisions
     /// since `first`.
     fn drop_known_hints(&mut self, first: usize) {
-        if self.options.mode != Mode::Hint {
+        if !self.options.mode.is_hinted() {
             return;
         }
         let tasks = &mut self.tasks;
@@ -212,6 +226,7 @@ impl<P: Policy> Driver<P> {
                 task.seq = enqueue.seq;
                 task.cpu = enqueue.cpu;
                 task.waiting = !enqueue.decided;
+                self.check_guess(event, &enqueue);
                 self.with(now_ns, |policy, cx| policy.enqueue(cx, id, &enqueue));
             }
             EventKind::Running { cpu } => {
@@ -240,6 +255,26 @@ impl<P: Policy> Driver<P> {
             EventKind::Exit => self.exit(now_ns, id),
             _ => unreachable!("events of the machine are handled by the caller"),
         }
+    }
+
+    /// Makes the backend's guess again, where all that it was made of is known.
+    fn check_guess(&mut self, event: &Event, enqueue: &Enqueue) {
+        let (Some(rule), Some(features)) = (self.options.prediction, enqueue.features) else {
+            return;
+        };
+        let begins = matches!(enqueue.reason, EnqueueReason::Wakeup | EnqueueReason::New);
+        let told = enqueue.guess;
+        if !begins || told.whose == Whose::Nobody {
+            return;
+        }
+        let given = Given {
+            is_off: told.whose == Whose::Off,
+            draw: (enqueue.seq, event.task.start_ns),
+            truth_ns: enqueue.truth_ns,
+        };
+        let again: Guess = rule.guess(self.model.as_ref(), &features, &given);
+        self.stats.guesses += 1;
+        self.stats.guesses_differ += u64::from(again != told);
     }
 
     fn with(&mut self, now_ns: u64, call: impl FnOnce(&mut P, &mut Context<'_, P::Task>)) {

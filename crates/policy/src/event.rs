@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use baton_model::{Features, Guess};
+
 use crate::{ClassId, CpuSet};
 
 /// Names one task for its whole life. The kernel reuses a `pid`; it never starts
@@ -149,6 +151,12 @@ pub struct Enqueue {
     pub slept_ns: u64,
     /// Tasks that wait for a CPU at this moment, this one included.
     pub waiting: u32,
+    /// What is known of the task's bursts, if [`crate::Options::prediction`] asks for it.
+    pub features: Option<Features>,
+    /// The backend's guess of the burst that it is in ([`crate::Mode::Infer`]); nobody's if it made none.
+    pub guess: Guess,
+    /// What the burst will be in the end, as far as the task itself knows. Only a simulator tells.
+    pub truth_ns: Option<u64>,
 }
 
 /// Why a task left its CPU.

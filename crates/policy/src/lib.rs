@@ -9,6 +9,7 @@
 //! - [`Event`], [`Enqueue`], [`TaskInfo`]: what happens;
 //! - [`Decision`], [`Placement`], [`Options`]: what is decided, and on what terms;
 //! - [`Tasks`], [`TaskId`]: the bounded store of a policy's per-task state;
+//! - [`Prediction`]: what a backend does of its own about how long tasks will compute;
 //! - [`Machine`], [`CpuSet`]: CPUs and who shares what;
 //! - [`Class`], [`Classes`]: what a user says of some tasks;
 //! - [`Backend`]: the plain loop, without the trait.
@@ -34,6 +35,7 @@ mod task;
 mod time;
 
 pub use backend::Backend;
+pub use baton_model::{Features, Guess, Model, Prediction, Predictor, Whose};
 pub use class::{CLASSES_MAX, Class, ClassId, ClassUse, Classes};
 pub use cpuset::{CpuSet, MAX_CPUS, ParseCpuSetError};
 pub use decision::{Decision, Placement};

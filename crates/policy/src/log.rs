@@ -46,7 +46,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Classes, Decision, Event, Machine, Options};
+use crate::{Classes, Decision, Event, Machine, Model, Options};
 
 pub use read::{Reader, Record};
 pub use replay::{Ending, Mismatch, ReplayError, ReplayReport, replay};
@@ -55,7 +55,7 @@ pub use replay::{Ending, Mismatch, ReplayError, ReplayReport, replay};
 pub const MAGIC: [u8; 8] = *b"BATONLOG";
 
 /// Version of the format; see the [module](self) for when it rises.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// Most bytes that [`encode_event`] appends.
 pub const EVENT_BYTES_MAX: usize = 256;
@@ -89,6 +89,8 @@ pub struct Header {
     pub machine: Machine,
     /// The task classes; an event names a task's class by its place here.
     pub classes: Classes,
+    /// The model, if the policy uses one.
+    pub model: Option<Model>,
     /// What the policy asked of the backend.
     pub options: Options,
     /// The kernel's release as `uname -r` prints it, or the simulator's name.

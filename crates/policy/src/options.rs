@@ -1,5 +1,7 @@
 //! What a policy asks of its backend, fixed while it runs.
 
+use baton_model::Prediction;
+
 use crate::{ClassUse, Classes, Interests, MS, SEC, weighted};
 
 /// How the backend computes a key where it does not wait for the policy.
@@ -74,16 +76,35 @@ pub enum Mode {
     /// [`Options::slice_rule`] and by what the policy last said of the task; the policy
     /// hears of it now and then, and says it anew.
     Hint,
+    /// As [`Mode::Hint`], and the backend guesses each burst by [`Options::prediction`]: what it
+    /// places, it places by the guess too.
+    Infer,
 }
 
 impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Decide, Self::Hint, Self::Infer];
+
     /// What people call it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Decide => "decide",
             Self::Hint => "hint",
+            Self::Infer => "infer",
         }
+    }
+
+    /// Whether the backend dispatches at once and the policy gives hints.
+    #[must_use]
+    pub const fn is_hinted(self) -> bool {
+        matches!(self, Self::Hint | Self::Infer)
+    }
+
+    /// The mode of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 }
 
@@ -140,6 +161,9 @@ pub struct Options {
     /// Whether decisions set [`crate::Decision::performance`]; otherwise the backend
     /// ignores it and is spared the work.
     pub performance: bool,
+    /// How bursts are guessed; then each enqueue that is told of brings the task's features along,
+    /// and in [`Mode::Infer`] the backend guesses itself.
+    pub prediction: Option<Prediction>,
     /// After how long without a decision, or after a lease's end, the backend
     /// schedules a task itself.
     pub rescue_after_ns: u64,
@@ -229,6 +253,7 @@ impl Default for Options {
             preemption: Preemption::default(),
             requeue_patience_ns: 4 * MS,
             performance: false,
+            prediction: None,
             rescue_after_ns: 20 * MS,
             rescue_slice_ns: 5 * MS,
             starve_after_ns: SEC,

@@ -8,8 +8,8 @@ use alloc::{
 use core::{cell::RefCell, fmt, str::FromStr};
 
 use crate::{
-    Class, ClassUse, Classes, CpuSet, Decision, Enqueue, Machine, Mode, Options, Placement, Rng,
-    StopReason, Task, TaskId, Tasks,
+    Class, ClassUse, Classes, CpuSet, Decision, Enqueue, Machine, Mode, Model, Options, Placement,
+    Rng, StopReason, Task, TaskId, Tasks,
 };
 
 /// Decides which task runs where, when and for how long.
@@ -68,6 +68,8 @@ pub trait Policy: Sized {
     /// and the backend's fast paths stay off where they would pass over a setting that
     /// is heeded; see [`Options::for_classes`].
     const CLASS_USE: ClassUse = ClassUse::NONE;
+    /// Whether it works with a model ([`Setup::model`]).
+    const USES_MODEL: bool = false;
     /// What the policy keeps of each task; stored by the backend.
     type Task: Default;
 
@@ -87,7 +89,7 @@ pub trait Policy: Sized {
 
     /// A task waits for a CPU. The policy places it with [`Context::ready`],
     /// [`Context::on_cpu`] or [`Context::hold`], now or later; where `enqueue.decided`,
-    /// the backend did already, and these do nothing. In [`Mode::Hint`] every enqueue is
+    /// the backend did already, and these do nothing. In [`Mode::Hint`] and [`Mode::Infer`] every enqueue is
     /// decided, the policy hears of a part of them, and `ready` is a hint.
     fn enqueue(&mut self, cx: &mut Context<'_, Self::Task>, task: TaskId, enqueue: &Enqueue);
 
@@ -142,6 +144,8 @@ pub struct Setup<'a> {
     pub mode: Mode,
     /// The task classes of the run.
     pub classes: &'a Classes,
+    /// The model of bursts, for a policy that uses one.
+    pub model: Option<&'a Model>,
     params: &'a [(String, String)],
     seen: RefCell<Vec<&'static str>>,
     errors: RefCell<Vec<String>>,
@@ -162,6 +166,7 @@ impl<'a> Setup<'a> {
             seed,
             mode: Mode::Decide,
             classes: &NO_CLASSES,
+            model: None,
             params,
             seen: RefCell::default(),
             errors: RefCell::default(),
@@ -182,10 +187,21 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// The setup with this model.
+    #[must_use]
+    pub const fn with_model(mut self, model: Option<&'a Model>) -> Self {
+        self.model = model;
+        self
+    }
+
     /// The parameter `name`, or `default` if the user gave none. A value that
     /// cannot be read is reported by [`crate::Driver::new`].
     pub fn param<T: FromStr + Copy>(&self, name: &'static str, default: T) -> T {
-        self.seen.borrow_mut().push(name);
+        let mut seen = self.seen.borrow_mut();
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+        drop(seen);
         let Some((_, value)) = self.params.iter().rev().find(|(given, _)| given == name) else {
             return default;
         };
@@ -348,13 +364,13 @@ impl<S> Context<'_, S> {
 
     fn place(&mut self, id: TaskId, placement: Placement) -> &mut Decision {
         let placement = match placement {
-            Placement::Ready { .. } if self.mode == Mode::Hint => Placement::Hint { cpu: None },
+            Placement::Ready { .. } if self.mode.is_hinted() => Placement::Hint { cpu: None },
             placement => placement,
         };
         let is_hint = matches!(placement, Placement::Hint { .. });
         let wanted = |task: &&mut Task<S>| match self.mode {
             Mode::Decide => task.waiting && !is_hint,
-            Mode::Hint => is_hint,
+            Mode::Hint | Mode::Infer => is_hint,
         };
         let Some(task) = self.tasks.get_mut(id).filter(wanted) else {
             *self.scratch = Decision::new(crate::TaskKey::default(), 0, placement);

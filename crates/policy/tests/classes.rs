@@ -124,6 +124,7 @@ fn a_replay_has_the_same_classes() {
         seed: 1,
         machine: machine.clone(),
         classes,
+        model: None,
         options: *driver.options(),
         kernel: String::new(),
         baton: String::new(),

@@ -1,13 +1,15 @@
 //! The log is read as it was written, whatever was done to it, and replayed.
 #![cfg(feature = "log")]
 
+use baton_model::{Feature, Input, Inputs, Layer, Network, Range};
 use baton_policy::log::{
     self, Ending, Header, LogError, MAGIC, Reader, Record, ReplayError, VERSION, replay,
 };
 use baton_policy::{
     Class, ClassId, Classes, Context, Cpu, CpuSet, Decision, Driver, Enqueue, EnqueueReason, Event,
-    EventKind, Interests, KeyRule, Machine, Mode, Options, Placement, Policy, Preemption, Rng,
-    Setup, SliceRule, StopReason, TaskId, TaskInfo, TaskKey, TaskName,
+    EventKind, Guess, Interests, KeyRule, Machine, Mode, Model, Options, Placement, Policy,
+    Prediction, Predictor, Preemption, Rng, Setup, SliceRule, StopReason, TaskId, TaskInfo,
+    TaskKey, TaskName, Whose,
 };
 
 /// Draws keys by lot; `OFF_BY` is added from the eleventh enqueue on.
@@ -71,6 +73,35 @@ fn classes() -> Classes {
     Classes::new(vec![game, rest]).unwrap()
 }
 
+/// A network and its like in a log: relative inputs, and weights of both signs.
+fn model() -> Model {
+    let input = |feature, relative| Input {
+        feature,
+        relative,
+        range: Range { low: 3, high: 9000 },
+    };
+    let inputs = Inputs {
+        base: Some(Feature::Average),
+        list: vec![input(Feature::Last1, true), input(Feature::Known, false)],
+    };
+    let layer = Layer {
+        weights: vec![vec![-7, 300]],
+        bias: vec![-70_000],
+        shift: 3,
+    };
+    Model::Network(Network::new(inputs, vec![layer]).unwrap())
+}
+
+#[test]
+fn a_model_comes_back_with_its_log() {
+    let mut header = header();
+    header.model = Some(model());
+    let mut bytes = Vec::new();
+    log::encode_header(&header, &mut bytes);
+    let (read, _) = Reader::open(&bytes).unwrap();
+    assert_eq!(read, header);
+}
+
 fn header() -> Header {
     Header {
         policy: "lottery".into(),
@@ -78,6 +109,7 @@ fn header() -> Header {
         seed: 42,
         machine: Machine::uniform("two", 2),
         classes: classes(),
+        model: None,
         options: small(),
         kernel: "7.0.13".into(),
         baton: "0.1.0".into(),
@@ -116,6 +148,14 @@ fn every_event() -> Vec<Event> {
         runtime_ns: 70_000,
         slept_ns: 5,
         waiting: 3,
+        features: Some(std::array::from_fn(|index| 1 << index)),
+        guess: Guess {
+            burst: 1,
+            model: 300,
+            average: 20_000,
+            whose: Whose::Unsure,
+        },
+        truth_ns: Some(1 << 40),
     };
     let stopping = EventKind::Stopping {
         cpu: 1,
@@ -222,6 +262,7 @@ fn records_are_read_as_they_were_written() {
 #[test]
 fn the_format_is_what_this_version_says() {
     let mut header = header();
+    header.model = Some(model());
     header.machine.cpus[1] = Cpu {
         id: 1,
         core: 2,
@@ -252,6 +293,14 @@ fn the_format_is_what_this_version_says() {
         rescue_slice_ns: 6,
         starve_after_ns: 7,
         performance: true,
+        prediction: Some(Prediction {
+            by: Predictor::Constant(700),
+            delay_max_ns: 10,
+            spread_max: 11,
+            is_guarded: true,
+            is_shadow: false,
+            slices: true,
+        }),
         tasks_max: 8,
     };
     let mut bytes = Vec::new();
@@ -266,7 +315,7 @@ fn the_format_is_what_this_version_says() {
     });
     assert_eq!(
         (VERSION, bytes.len(), fingerprint),
-        (4, 753, 17_984_846_370_851_663_818)
+        (5, 827, 10_745_862_328_237_009_035)
     );
 }
 
@@ -374,7 +423,7 @@ fn what_is_not_a_log_is_refused() {
     let old = [&MAGIC[..], &[2, 0]].concat();
     assert_eq!(
         Reader::open(&old).unwrap_err().to_string(),
-        "the log has format version 2, this program reads version 4; use the version of Baton \
+        "the log has format version 2, this program reads version 5; use the version of Baton \
          that wrote the log"
     );
     let mut twice = recorded(true);

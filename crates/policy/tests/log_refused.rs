@@ -14,6 +14,7 @@ fn header() -> Header {
         seed: 1,
         machine: Machine::uniform("two", 2),
         classes: Classes::NONE,
+        model: None,
         options: Options::default(),
         kernel: String::new(),
         baton: String::new(),

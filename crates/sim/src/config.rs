@@ -1,6 +1,7 @@
 //! What to simulate.
 
 use baton_machine::{ClassFile, Costs, MachineFile};
+use baton_model::ModelFile;
 use baton_policy::{Machine, Mode, SEC};
 use baton_workload::Workload;
 use std::{fmt, sync::Arc};
@@ -54,6 +55,8 @@ pub struct Config {
     pub mode: Mode,
     /// Parameters of the policy.
     pub params: Vec<(String, String)>,
+    /// The model of a policy that uses one; without, the one that comes with Baton.
+    pub model: Option<Arc<ModelFile>>,
     /// Task classes.
     pub classes: Option<ClassFile>,
     /// Hotplug and faults, with their times.
@@ -80,6 +83,7 @@ impl Config {
             limit_ns: 120 * SEC,
             mode: Mode::Decide,
             params: Vec::new(),
+            model: None,
             classes: None,
             plans: Vec::new(),
             logged: false,

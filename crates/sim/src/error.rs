@@ -24,9 +24,15 @@ pub enum Error {
         kind: &'static str,
     },
     /// A baseline has no policy that could hint, take parameters or be replayed.
-    #[error("{name} is no policy: it has no modes, no parameters and no log")]
+    #[error("{name} is no policy: it has no modes, no parameters, no model and no log")]
     NotAPolicy {
         /// The baseline.
+        name: &'static str,
+    },
+    /// A model for a scheduler that uses none.
+    #[error("{name} uses no model: leave it out, or run learned")]
+    NoModel {
+        /// The scheduler.
         name: &'static str,
     },
     /// More last-level caches than the relay has queues for.

@@ -1,7 +1,8 @@
 //! From a configuration to a report.
 
+use baton_model::{Model, ModelFile};
 use baton_policies::{Visitor, with_policy};
-use baton_policy::{Classes, Driver, Mode, Policy, SEC, Setup, log};
+use baton_policy::{Classes, Driver, Policy, SEC, Setup, log};
 use baton_workload::Workload;
 
 use crate::{
@@ -94,11 +95,15 @@ pub fn run_outcome<P: Policy>(config: &Config, traced: bool) -> Result<Outcome, 
     if llcs > 64 {
         return Err(Error::TooManyLlcs { llcs });
     }
+    if config.model.is_some() && !P::USES_MODEL {
+        return Err(Error::NoModel { name: P::NAME });
+    }
     let none = Classes::NONE;
     let classes = config.classes.as_ref().map_or(&none, |file| file.classes());
     let setup = Setup::with_params(&config.machine, config.seed, &config.params)
         .with_mode(config.mode)
-        .with_classes(classes);
+        .with_classes(classes)
+        .with_model(model_for::<P>(config));
     let driver = Driver::<P>::new(&setup)?;
     let mut relay = Relay::new(driver, &config.machine, config.seed);
     let takes_over = |plan: &&(u64, Plan)| plan.1 == Plan::Fault(Fault::TakeOver);
@@ -109,11 +114,7 @@ pub fn run_outcome<P: Policy>(config: &Config, traced: bool) -> Result<Outcome, 
         relay.log_head = log_of(&relay, classes, config);
         relay.log = Some(relay.log_head.clone());
     }
-    let mode = if relay.hints() {
-        Mode::Hint
-    } else {
-        Mode::Decide
-    };
+    let mode = relay.driver().options().mode;
     let mut log = None;
     let finish = |relay: &mut Relay<P>, report: &mut Report| {
         log = relay.log.take();
@@ -140,6 +141,12 @@ pub fn run_outcome<P: Policy>(config: &Config, traced: bool) -> Result<Outcome, 
     Ok(Outcome { log, ..outcome })
 }
 
+/// The model that a policy works with, if it uses one.
+fn model_for<P: Policy>(config: &Config) -> Option<&Model> {
+    let named = config.model.as_deref();
+    P::USES_MODEL.then(|| &named.unwrap_or_else(|| ModelFile::shipped()).model)
+}
+
 /// The beginning of a policy's log.
 fn log_of<P: Policy>(relay: &Relay<P>, classes: &Classes, config: &Config) -> Vec<u8> {
     let header = log::Header {
@@ -148,6 +155,7 @@ fn log_of<P: Policy>(relay: &Relay<P>, classes: &Classes, config: &Config) -> Ve
         seed: config.seed,
         machine: config.machine.clone(),
         classes: classes.clone(),
+        model: relay.driver().model().cloned(),
         options: *relay.driver().options(),
         kernel: "simulated".to_owned(),
         baton: env!("CARGO_PKG_VERSION").to_owned(),

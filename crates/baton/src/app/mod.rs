@@ -5,6 +5,7 @@
 //! - [`RunArgs`], [`run`] and [`switch`]: a policy on this machine's kernel;
 //! - [`SimArgs`], [`sim()`] and [`simulate`]: a policy on a simulated machine;
 //! - [`ReplayArgs`] and [`replay`]: a recorded run, again;
+//! - [`model()`]: models of bursts;
 //! - [`open_recording`]: recordings of a machine's scheduling;
 //! - [`Failure`]: why a command failed, for people and for programs;
 //! - [`parse`]: arguments, with usage errors told like all others;
@@ -29,6 +30,7 @@ macro_rules! outln {
 
 mod duration;
 mod failure;
+mod model;
 mod output;
 mod parse;
 mod recording;
@@ -44,6 +46,7 @@ use crate::Policy;
 
 pub use duration::duration;
 pub use failure::{Code, Failure, did_you_mean, wants_json};
+pub use model::model;
 pub use output::{print, printed};
 pub use parse::parse;
 pub use recording::open_recording;

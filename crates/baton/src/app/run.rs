@@ -14,7 +14,8 @@ pub struct RunArgs {
     /// Seed of the policy's randomness
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Whether the policy decides each dispatch, or hints and the kernel dispatches at once
+    /// Whether the policy decides each dispatch, hints and the kernel dispatches at once, or has the kernel guess
+    /// each burst by a model and dispatch by that (decide, hint, infer)
     #[arg(long, value_name = "MODE", value_parser = mode, default_value = "decide")]
     pub mode: Mode,
     /// Set a parameter of the policy; may be repeated
@@ -23,6 +24,9 @@ pub struct RunArgs {
     /// Task classes: who belongs to which, and what is asked for them
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,
+    /// The model of a policy that uses one, instead of the one that comes with Baton
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
     /// Schedule the tasks of this cgroup and of those below it alone, such as /batch; the
     /// kernel's own scheduler has all others, and goes first: tasks of the cgroup get the CPU time
     /// that these leave, and little on a CPU where one of them computes without end
@@ -47,14 +51,12 @@ pub struct RunArgs {
     pub json: bool,
 }
 
-/// Reads `decide` or `hint`.
+/// Reads `decide`, `hint` or `infer`.
 ///
 /// # Errors
-/// The text is neither.
+/// The text is none of them.
 pub fn mode(text: &str) -> Result<Mode, String> {
-    let modes = [Mode::Decide, Mode::Hint];
-    let found = modes.into_iter().find(|mode| mode.name() == text);
-    found.ok_or_else(|| format!("`{text}` is no mode: write decide or hint"))
+    Mode::named(text).ok_or_else(|| format!("`{text}` is no mode: write decide, hint or infer"))
 }
 
 /// Reads `name=value`.
@@ -152,11 +154,15 @@ fn config<P: Policy>(args: &RunArgs, takeover: bool) -> Result<baton_kernel::Run
     if takeover && args.only.is_some() {
         return Err(Error::PartOfSwitch.into());
     }
+    if args.model.is_some() && !P::USES_MODEL {
+        return Err(super::model::unused(P::NAME));
+    }
     let only = args.only.as_deref().map(Cgroup::find).transpose();
     let guard = args.guard.as_deref().map(str::parse::<Guard>).transpose();
     let guard = guard.map_err(|problem| Failure::new(Code::BadParameter, problem))?;
-    if args.mode == Mode::Hint && guard.as_ref().is_some_and(Guard::is_of_decisions) {
-        let problem = "in hint mode nothing waits for a decision: guard p99_wakeup or p99_wait";
+    if args.mode.is_hinted() && guard.as_ref().is_some_and(Guard::is_of_decisions) {
+        let problem =
+            "in hint and infer mode nothing waits for a decision: guard p99_wakeup or p99_wait";
         return Err(Failure::new(Code::BadParameter, problem));
     }
     Ok(RunConfig {
@@ -169,6 +175,7 @@ fn config<P: Policy>(args: &RunArgs, takeover: bool) -> Result<baton_kernel::Run
         takeover,
         classes: classes::<P>(args)?,
         only: only.map_err(Error::from)?,
+        model: super::model::named(args.model.as_deref())?,
         guard,
         ..RunConfig::default()
     })

@@ -13,7 +13,7 @@ use baton_sim::{Config, Outcome, Trace};
 use baton_workload::Workload;
 
 use super::{
-    Code, Failure, duration, recording,
+    Code, Failure, duration, model, recording,
     run::{mode, parameter},
 };
 use crate::{Mode, Policy};
@@ -38,7 +38,8 @@ pub struct SimArgs {
     /// End it after this much simulated time, however far it came
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "120s")]
     pub limit: Duration,
-    /// Whether the policy decides each dispatch, or hints and the relay dispatches at once
+    /// Whether the policy decides each dispatch, hints and the relay dispatches at once, or has the relay guess
+    /// each burst by a model and dispatch by that (decide, hint, infer)
     #[arg(long, value_name = "MODE", value_parser = mode, default_value = "decide")]
     pub mode: Mode,
     /// Set a parameter of the policy; may be repeated
@@ -47,6 +48,9 @@ pub struct SimArgs {
     /// Task classes: who belongs to which, and what is asked for them
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,
+    /// The model of a policy that uses one, instead of the one that comes with Baton
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
     /// Write what happened, for ui.perfetto.dev, or as a recording if FILE ends in .rec
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -173,6 +177,7 @@ fn config(args: &SimArgs) -> Result<Config, Failure> {
         mode: args.mode,
         params: args.params.clone(),
         classes,
+        model: model::named(args.model.as_deref())?,
         logged: args.log.is_some(),
         ..Config::new(machine, costs, workload)
     })
@@ -182,7 +187,7 @@ impl From<baton_sim::Error> for Failure {
     fn from(error: baton_sim::Error) -> Self {
         use baton_sim::Error as E;
         let code = match &error {
-            E::Setup(_) | E::NotAPolicy { .. } => Code::BadParameter,
+            E::Setup(_) | E::NotAPolicy { .. } | E::NoModel { .. } => Code::BadParameter,
             E::UnknownScheduler { .. } => Code::UnknownPolicy,
             E::NotSimulated { .. } => Code::BadWorkload,
             E::TooManyLlcs { .. } => Code::BadMachine,

@@ -72,7 +72,7 @@ impl Visitor for Has {
 /// The modes that a policy has, on a machine of equal CPUs.
 fn modes(policy: &str) -> impl Iterator<Item = Mode> {
     let has = move |mode: &Mode| with_policy(policy, Has(*mode)) == Some(true);
-    [Mode::Decide, Mode::Hint].into_iter().filter(has)
+    Mode::ALL.into_iter().filter(has)
 }
 
 /// The names, in the order of the list.

@@ -23,6 +23,8 @@ use crate::{
 const GUEST_PATH: &str = "/usr/local/bin:/usr/bin";
 /// Where the file of task classes lies in the guest.
 const GUEST_CLASSES: &str = "/etc/baton/classes.toml";
+/// Where the policy's model lies in the guest.
+const GUEST_MODEL: &str = "/etc/baton/model.json";
 
 /// Run a command in a VM with a sched_ext kernel, and exit as it does
 ///
@@ -52,6 +54,9 @@ pub(crate) struct Args {
     /// Whether the policy decides each dispatch, or hints and the kernel dispatches at once
     #[arg(long, value_name = "MODE", value_parser = mode, requires = "policy")]
     mode: Option<Mode>,
+    /// The policy's model, instead of the one that comes with Baton
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    model: Option<PathBuf>,
     /// The machine to be: a name (2-cpu, 4-cpu-smt, 8-cpu-2-socket-numa, 2-socket-48-core) or a file
     #[arg(long, default_value = "2-cpu")]
     machine: String,
@@ -112,6 +117,10 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         if let Some(path) = &args.classes {
             vm = vm.pack(std::path::absolute(path)?, GUEST_CLASSES);
             options.push(format!("--classes={GUEST_CLASSES}"));
+        }
+        if let Some(path) = &args.model {
+            vm = vm.pack(std::path::absolute(path)?, GUEST_MODEL);
+            options.push(format!("--model={GUEST_MODEL}"));
         }
         command = under(&own, &program, options, command);
     }

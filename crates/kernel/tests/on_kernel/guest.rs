@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     charge::{Charge, PATIENCE, state},
-    classes, conform, failover, hotplug, only, performance, recorded, safety, weights,
+    classes, conform, failover, hotplug, learned, only, performance, recorded, safety, weights,
 };
 
 pub type Outcome = Result<String, String>;
@@ -54,6 +54,10 @@ pub const ALL: &[&str] = &[
     "sizes",
     "performance",
     "performance_unsaid",
+    "learned",
+    "learned_faulty",
+    "learned_shadow",
+    "learned_swaps",
     "only",
     "only_ends",
     "only_crowded",
@@ -74,6 +78,7 @@ pub const CHAOS: &[&str] = &[
     "chaos_priority",
     "chaos_hybrid",
     "chaos_eevdf",
+    "chaos_learned",
 ];
 /// What shows that a kernel is supported.
 pub const SOME: &[&str] = &[
@@ -135,6 +140,10 @@ fn scenario(name: &str) -> Outcome {
         "sizes" => classes::sizes(),
         "performance" => performance::performance(),
         "performance_unsaid" => performance::unsaid(),
+        "learned" => learned::infers(),
+        "learned_faulty" => learned::faulty(),
+        "learned_shadow" => learned::shadow(),
+        "learned_swaps" => learned::swaps(),
         "only" => only::only(),
         "only_ends" => only::only_ends(),
         "only_crowded" => only::only_crowded(),
@@ -170,6 +179,7 @@ fn scenario(name: &str) -> Outcome {
         "chaos_hinting" => safety::chaotic("edf-hinting", 20, true),
         "chaos_priority" => safety::chaotic("priority", 20, true),
         "chaos_eevdf" => safety::chaotic("eevdf", 20, true),
+        "chaos_learned" => safety::chaotic("learned-model", 20, true),
         "chaos_hybrid" => safety::chaotic("hybrid", 20, true),
         "names_the_defect" => names_the_defect(),
         _ => Err(format!("no scenario {name}")),

@@ -12,6 +12,7 @@ mod conform;
 mod failover;
 mod guest;
 mod hotplug;
+mod learned;
 mod only;
 mod performance;
 mod policies;

@@ -36,11 +36,16 @@ pub fn run(name: &str, seconds: &str) {
         log: std::env::var_os(LOG_VARIABLE).map(PathBuf::from),
         ..RunConfig::default()
     };
+    let guessing = name.strip_prefix(crate::learned::PREFIX);
     let suite = name.strip_prefix(crate::conform::PREFIX);
     let report = match name {
         _ if suite.is_some() => {
             baton_conformance::with_policy(suite.unwrap_or(""), OfSuite(&config))
                 .expect("a policy of the suite")
+        }
+        _ if guessing.is_some() => {
+            let config = crate::learned::config(guessing.unwrap_or(""), config);
+            run_policy::<baton_policies::Learned>(&config, &mut |_| {})
         }
         "fifo" => run_policy::<baton_policies::Fifo>(&config, &mut |_| {}),
         "edf" => run_policy::<baton_policies::Edf>(&config, &mut |_| {}),

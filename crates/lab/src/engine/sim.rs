@@ -3,6 +3,7 @@
 
 use std::{
     sync::{
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
@@ -10,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use baton_model::ModelFile;
 use baton_sim::{Config, Report, simulate};
 
 use super::{Assignment, Backend, Ended, Error, Outcome, Tell, Told, duration, fill};
@@ -87,7 +89,13 @@ pub(super) fn prepared<'a>(
             policy,
             mode,
             params,
+            model,
         } => {
+            let read = |path: &String| {
+                let file = ModelFile::read(path);
+                file.map_err(|error| format!("{path}: {error}"))
+            };
+            config.model = model.as_ref().map(read).transpose()?.map(Arc::new);
             config.mode = *mode;
             config.params.clone_from(params);
             policy

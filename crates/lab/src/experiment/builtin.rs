@@ -14,7 +14,9 @@ const FILES: &[(&str, &str)] = files![
     "peers",
     "smoke",
     "slowdown",
-    "recording"
+    "recording",
+    "learned",
+    "learned-simulated"
 ];
 
 /// Names that [`Experiment::find`](super::Experiment::find) knows without a file.

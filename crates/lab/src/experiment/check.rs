@@ -3,6 +3,7 @@
 use std::{env, path::Path};
 
 use baton_machine::MachineFile;
+use baton_model::ModelFile;
 use baton_policies::{Visitor, with_policy};
 use baton_policy::{Driver, Machine, Policy, Setup};
 use baton_vm::KernelSpec;
@@ -143,7 +144,13 @@ impl Experiment {
                 policy,
                 mode,
                 params,
+                model,
             } => {
+                if let Some(path) = model
+                    && let Err(error) = ModelFile::read(path)
+                {
+                    return Some(Obstacle::Mistake(format!("{path}: {error}")));
+                }
                 let setup = Setup::with_params(machine, 1, params).with_mode(*mode);
                 match with_policy(policy, Check(&setup)) {
                     Some(checked) => checked.err().map(Obstacle::Mistake),

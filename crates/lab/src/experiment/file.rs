@@ -65,6 +65,7 @@ struct RawVariant {
     policy: Option<Spanned<String>>,
     mode: Option<Spanned<String>>,
     params: Option<Spanned<BTreeMap<String, Spanned<Value>>>>,
+    model: Option<Spanned<String>>,
     command: Option<Spanned<Vec<String>>>,
     #[serde(rename = "crate")]
     package: Option<Spanned<String>>,
@@ -243,8 +244,10 @@ impl RawVariant {
         if self.policy.is_none() {
             let mode = self.mode.as_ref().map(Spanned::span);
             let params = self.params.as_ref().map(Spanned::span);
-            if let Some(span) = mode.or(params) {
-                let problem = "mode and params belong to a policy, which this variant is not";
+            let model = self.model.as_ref().map(Spanned::span);
+            if let Some(span) = mode.or(params).or(model) {
+                let problem =
+                    "mode, params and model belong to a policy, which this variant is not";
                 return Err((span, problem.to_owned()));
             }
         }
@@ -255,7 +258,7 @@ impl RawVariant {
         let prefix = self.prefix.map(|prefix| argv("prefix", &prefix));
         let prefix = prefix.transpose()?;
         let scheduler = match (self.policy, self.command) {
-            (Some(policy), _) => policy_of(policy, self.mode, self.params)?,
+            (Some(policy), _) => policy_of(policy, self.mode, self.params, self.model)?,
             (_, Some(command)) => Scheduler::Command {
                 argv: argv("command", &command)?,
                 package: self.package.map(package).transpose()?,
@@ -283,7 +286,9 @@ fn default_name(scheduler: &Scheduler) -> String {
     };
     match scheduler {
         Scheduler::Kernel => "kernel".to_owned(),
-        Scheduler::Policy { policy, mode, .. } if *mode == Mode::Hint => base(policy) + "-hint",
+        Scheduler::Policy { policy, mode, .. } if *mode != Mode::Decide => {
+            base(policy) + "-" + mode.name()
+        }
         Scheduler::Policy { policy, .. } => base(policy),
         Scheduler::Command { argv, .. } => base(&argv[0]),
     }
@@ -293,12 +298,14 @@ fn policy_of(
     policy: Spanned<String>,
     mode: Option<Spanned<String>>,
     params: Option<Spanned<BTreeMap<String, Spanned<Value>>>>,
+    model: Option<Spanned<String>>,
 ) -> Result<Scheduler, Mistake> {
     let mode = mode.map_or(Ok(Mode::Decide), |mode| {
-        let mut modes = [Mode::Decide, Mode::Hint].into_iter();
-        let found = modes.find(|known| known.name() == mode.as_ref());
-        found.ok_or_else(|| {
-            let problem = format!("`{}` is no mode: write decide or hint", mode.as_ref());
+        Mode::named(mode.as_ref()).ok_or_else(|| {
+            let problem = format!(
+                "`{}` is no mode: write decide, hint or infer",
+                mode.as_ref()
+            );
             (mode.span(), problem)
         })
     })?;
@@ -312,6 +319,7 @@ fn policy_of(
         policy: policy.into_inner(),
         mode,
         params,
+        model: model.map(Spanned::into_inner),
     })
 }
 

@@ -225,11 +225,11 @@ fn variants_are_one_thing() {
     );
     check(
         "kernel = true\nmode = \"hint\"\n",
-        "x.toml:5: mode and params belong to a policy, which this variant is not",
+        "x.toml:5: mode, params and model belong to a policy, which this variant is not",
     );
     check(
         "policy = \"edf\"\nmode = \"tell\"\n",
-        "x.toml:5: `tell` is no mode: write decide or hint",
+        "x.toml:5: `tell` is no mode: write decide, hint or infer",
     );
     check(
         "policy = \"edf\"\nparams = { slice_ms = [1] }\n",

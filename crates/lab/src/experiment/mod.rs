@@ -153,6 +153,8 @@ pub enum Scheduler {
         mode: Mode,
         /// Its parameters.
         params: Vec<(String, String)>,
+        /// The file of its model, if not the one that comes with Baton.
+        model: Option<String>,
     },
     /// A command that loads a scheduler and stays as long as it schedules.
     Command {
@@ -261,14 +263,16 @@ impl Scheduler {
                 policy,
                 mode,
                 params,
+                model,
             } => {
+                let model = model.iter().map(|model| format!(", model {model}"));
                 let params = params
                     .iter()
                     .map(|(name, value)| format!(", {name}={value}"));
                 format!(
                     "{policy}, mode {}{}",
                     mode.name(),
-                    params.collect::<String>()
+                    params.chain(model).collect::<String>()
                 )
             }
             Self::Command { argv, .. } => argv.join(" "),

@@ -194,7 +194,8 @@ pub fn replay<P: Policy>(bytes: &[u8]) -> Result<ReplayReport, ReplayError> {
     }
     let setup = Setup::with_params(&header.machine, header.seed, &header.params)
         .with_mode(header.options.mode)
-        .with_classes(&header.classes);
+        .with_classes(&header.classes)
+        .with_model(header.model.as_ref());
     let driver = Driver::<P>::new(&setup)?;
     let mut replay = Replay {
         report: ReplayReport {

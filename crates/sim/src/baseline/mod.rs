@@ -20,7 +20,8 @@ pub(crate) const NAMES: [&str; 4] = ["kernel", "cfs", "bfs", "oracle"];
 /// Runs the baseline of this name, if there is one.
 pub(crate) fn run(name: &str, config: &Config, traced: bool) -> Option<Result<Outcome, Error>> {
     let name = NAMES.into_iter().find(|known| *known == name)?;
-    if !config.params.is_empty() || config.mode == baton_policy::Mode::Hint || config.logged {
+    let is_asked = config.mode.is_hinted() || config.logged || config.model.is_some();
+    if !config.params.is_empty() || is_asked {
         return Some(Err(Error::NotAPolicy { name }));
     }
     let cpus = config.machine.cpus.len();

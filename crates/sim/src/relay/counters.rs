@@ -47,11 +47,26 @@ counters! {
     PerfSet => "perf_set",
     Deferred => "deferred",
     Handovers => "handovers",
+    GuessModel => "guess_model",
+    GuessAverage => "guess_average",
+    GuessUnsure => "guess_unsure",
+    GuessOff => "guess_off",
+    GuessApart => "guess_apart",
+    ModelOff => "model_off",
+    ModelOn => "model_on",
+    Judged => "judged",
+    ErrorModel => "error_model",
+    ErrorAverage => "error_average",
+    GuessRegular => "guess_regular",
 }
 
 impl Counters {
     pub(super) const fn count(&mut self, what: Count) {
         self.0[what as usize] += 1;
+    }
+
+    pub(super) const fn add(&mut self, what: Count, value: u64) {
+        self.0[what as usize] += value;
     }
 
     pub(super) fn entries(&self) -> Vec<(&'static str, u64)> {

@@ -1,7 +1,7 @@
 //! What is placed at once, without asking the process, and why; as `bpf/relay/enqueue.h` and the
 //! operations `select_cpu` and `enqueue`.
 
-use baton_policy::{EnqueueReason, Mode, Policy, StopReason, US};
+use baton_policy::{EnqueueReason, Options, Policy, StopReason, US};
 
 use super::{Relay, TaskCtx, counters::Count, publish::Told};
 use crate::engine::{class::Wake, core::Core};
@@ -26,7 +26,7 @@ impl TaskCtx {
 impl<P: Policy> Relay<P> {
     /// Whether the keys of the relay's rule compare with those of the policy.
     fn rule_compares(&self) -> bool {
-        self.options.sync_fast_path || self.options.mode == Mode::Hint
+        self.options.sync_fast_path || self.options.mode.is_hinted()
     }
 
     /// Whether the waker will leave its CPU to the task that it wakes, by its habit: the first that it
@@ -52,6 +52,7 @@ impl<P: Policy> Relay<P> {
         let ctx = self.ctx(task);
         ctx.sync = sync;
         ctx.waker = waker;
+        self.note_waker(core, task, wake.waker);
         if !self.options.idle_fast_path {
             return false;
         }
@@ -61,7 +62,7 @@ impl<P: Policy> Relay<P> {
         let Some(cpu) = found else { return false };
         core.tasks[task].cpu = cpu;
         self.ctx(task).woken = true;
-        self.wake_begin(task);
+        self.wake_begin(core, task);
         self.wait_begin(core, task);
         let ctx = self.ctx(task);
         ctx.seq += 1;
@@ -138,7 +139,9 @@ impl<P: Policy> Relay<P> {
         let mut slept_ns = 0;
         if woken {
             slept_ns = now_ns - self.tasks[task as usize].stopped_ns;
-            self.wake_begin(task);
+        }
+        if woken || self.tasks[task as usize].fresh {
+            self.wake_begin(core, task);
         }
         let waited = self.tasks[task as usize].enqueued_ns != 0;
         if !waited {
@@ -157,7 +160,7 @@ impl<P: Policy> Relay<P> {
         };
         if woken && self.enqueue_fast(core, task) {
             self.publish_decided(core, task, told);
-        } else if self.options.mode == Mode::Hint {
+        } else if self.options.mode.is_hinted() {
             self.enqueue_hinted(core, task, woken);
             self.publish_decided(core, task, told);
         } else if self.ask(core, task, told, waited) {
@@ -189,6 +192,9 @@ impl<P: Policy> Relay<P> {
             return true;
         }
         if self.options.sync_fast_path && sync {
+            if self.infers() {
+                self.guess_burst(core, task);
+            }
             let key = self.rule_key(core, task);
             self.place_fast(core, task, key, true);
             let slice_ns = self.slice_of(core, hinted_slice_ns);
@@ -201,10 +207,23 @@ impl<P: Policy> Relay<P> {
 
     /// By the policy's rules and what it last said of the task.
     fn enqueue_hinted(&mut self, core: &mut Core, task: u32, woken: bool) {
+        if self.infers() {
+            self.guess_burst(core, task);
+        }
         let key = self.rule_key(core, task);
         let ctx = &self.tasks[task as usize];
         let may_preempt = woken && !ctx.sync && ctx.hinted_preempt;
-        let slice_ns = self.slice_of(core, ctx.slice_ns);
+        let (hinted_slice_ns, had_ns) = (ctx.slice_ns, ctx.burst_ns);
+        let mut slice_ns = self.slice_of(core, hinted_slice_ns);
+        let slices = self.options.prediction.is_some_and(|rule| rule.slices);
+        if self.infers() && slices && hinted_slice_ns == 0 {
+            let (burst, least_ns) = (
+                self.bursts[task as usize].guess.burst,
+                self.options.slice_min_ns,
+            );
+            let guessed_ns = baton_model::slice_ns(burst, had_ns, least_ns, slice_ns);
+            slice_ns = guessed_ns.clamp(Options::SLICE_MIN_NS, Options::SLICE_MAX_NS);
+        }
         self.place_fast(core, task, key, true);
         self.count(Count::Hinted);
         let hinted = self.take_hinted(core, task);

@@ -10,6 +10,7 @@ mod decide;
 mod dispatch;
 mod enqueue;
 mod place;
+mod predict;
 mod process;
 mod publish;
 mod rescue;
@@ -17,11 +18,13 @@ mod switch;
 
 use std::collections::VecDeque;
 
+use baton_model::Drift;
 use baton_policy::{CpuSet, Driver, Machine, Options, Policy, Rng, StopReason, TaskInfo};
 use baton_workload::Durations;
 
 use self::{
     counters::{Count, Counters},
+    predict::Bursts,
     process::Process,
     publish::Record,
 };
@@ -107,6 +110,10 @@ pub(crate) struct Relay<P: Policy> {
     driver: Driver<P>,
     options: Options,
     tasks: Vec<TaskCtx>,
+    /// Of tasks, while the options ask for predictions.
+    bursts: Vec<Bursts>,
+    /// Whether the model is still better than the average.
+    drift: Drift,
     cpus: Vec<CpuCtx>,
     queues: Queues,
     /// CPUs that look idle and nobody claimed.
@@ -149,6 +156,8 @@ impl<P: Policy> Relay<P> {
             options: *driver.options(),
             driver,
             tasks: Vec::new(),
+            bursts: Vec::new(),
+            drift: Drift::default(),
             cpus: vec![CpuCtx::default(); cpus],
             queues: Queues::new(2 * llcs + cpus + 1, 2 * llcs + cpus),
             idle: IdleCpus::NONE,
@@ -225,11 +234,16 @@ impl<P: Policy> Relay<P> {
             .granted_slice_ns(slice_ns, self.waiting, core.online_count)
     }
 
-    /// The key that the options' rule gives.
+    /// The key that the options' rule gives, and what the guess of the task's burst adds: this burst's or, where it
+    /// was not guessed, that of one before.
     fn rule_key(&self, core: &Core, task: u32) -> u64 {
         let ctx = &self.tasks[task as usize];
         let weight = core.tasks[task].weight;
-        let key = self.options.key_rule.key(core.now_ns, ctx.burst_ns, weight);
+        let mut key = self.options.key_rule.key(core.now_ns, ctx.burst_ns, weight);
+        if let Some(rule) = self.options.prediction.filter(|_| self.infers()) {
+            let guess = self.bursts[task as usize].guess;
+            key = key.wrapping_add(rule.delay_ns(guess.burst, weight));
+        }
         key.wrapping_add_signed(ctx.key_offset)
     }
 
@@ -248,6 +262,8 @@ impl<P: Policy> Relay<P> {
         let runtime_ns = total_ns - ctx.runtime_mark_ns;
         ctx.burst_ns += runtime_ns;
         ctx.runtime_mark_ns = total_ns;
+        self.note_stop(task, runtime_ns, runnable);
+        let ctx = &mut self.tasks[task as usize];
         ctx.stopped_ns = now_ns;
         ctx.stop_reason = if !runnable {
             ctx.slept = true;
@@ -291,6 +307,7 @@ impl<P: Policy> Class for Relay<P> {
                 self.tasks.resize(task as usize + 1, TaskCtx::default());
             }
             self.queues.admit(task);
+            self.admit_bursts(task);
             *self.ctx(task) = TaskCtx {
                 fresh: true,
                 stopped_ns: core.now_ns,
@@ -310,7 +327,7 @@ impl<P: Policy> Class for Relay<P> {
 
     fn running(&mut self, core: &mut Core, cpu: u32, task: u32) {
         self.idle_take(core, cpu);
-        self.wake_begin(task);
+        self.wake_begin(core, task);
         self.wait_end(task);
         let (now_ns, runtime_ns) = (core.now_ns, core.tasks[task].runtime_ns);
         let pid = core.tasks[task].key.pid;
@@ -427,6 +444,8 @@ impl<P: Policy> Class for Relay<P> {
             ("policy_decisions", stats.decisions),
             ("slab_full", stats.slab_full),
             ("unknown", stats.unknown),
+            ("guesses", stats.guesses),
+            ("guesses_differ", stats.guesses_differ),
         ]);
         all
     }

@@ -218,7 +218,8 @@ impl<P: Policy> Relay<P> {
     }
 
     /// A wakeup starts a new burst.
-    pub(super) fn wake_begin(&mut self, task: u32) {
+    pub(super) fn wake_begin(&mut self, core: &Core, task: u32) {
+        self.burst_begins(core, task);
         let ctx = &mut self.tasks[task as usize];
         if ctx.slept {
             ctx.burst_ns = 0;

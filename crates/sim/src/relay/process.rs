@@ -5,9 +5,7 @@
 //! when their batch is over, so the delay from event to decision is that of waking, of the batch that
 //! was under way, and of its own.
 
-use baton_policy::{
-    Decision, Event, EventKind, MS, Machine, Mode, Placement, Policy, TaskKey, US, log,
-};
+use baton_policy::{Decision, Event, EventKind, MS, Machine, Placement, Policy, TaskKey, US, log};
 
 use super::{Relay, TIMER_PROCESS_BEGIN, TIMER_PROCESS_END, counters::Count, publish::What};
 use crate::engine::{core::Core, cpu::Mode as CpuMode};
@@ -73,11 +71,6 @@ impl Process {
 }
 
 impl<P: Policy> Relay<P> {
-    /// Whether the policy acts by hints.
-    pub(crate) fn hints(&self) -> bool {
-        self.options.mode == Mode::Hint
-    }
-
     pub(super) fn wake_process(&mut self, core: &mut Core) {
         if self.process.state != State::Asleep {
             return;

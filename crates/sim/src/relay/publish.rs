@@ -1,7 +1,7 @@
 //! Events, relay to process; as `bpf/relay/publish.h`.
 
 use baton_policy::{
-    Enqueue, EnqueueReason, Event, EventKind, MS, Mode, Policy, StopReason, TaskInfo, TaskKey,
+    Enqueue, EnqueueReason, Event, EventKind, MS, Policy, StopReason, TaskInfo, TaskKey,
 };
 
 use super::{Relay, counters::Count};
@@ -128,7 +128,7 @@ impl<P: Policy> Relay<P> {
         urgent: bool,
     ) -> bool {
         let ctx = &self.tasks[task as usize];
-        let enqueue = Enqueue {
+        let mut enqueue = Enqueue {
             seq: ctx.seq,
             reason: told.reason,
             cpu: core.tasks[task].cpu,
@@ -139,7 +139,9 @@ impl<P: Policy> Relay<P> {
             runtime_ns: core.tasks[task].runtime_ns,
             slept_ns: told.slept_ns,
             waiting: self.waiting,
+            ..Enqueue::default()
         };
+        self.tell_bursts(core, task, &mut enqueue);
         if !self.publish(core, task, What::Enqueue(enqueue)) {
             return false;
         }
@@ -158,7 +160,7 @@ impl<P: Policy> Relay<P> {
 
     /// An enqueue that was placed already.
     pub(super) fn publish_decided(&mut self, core: &mut Core, task: u32, told: Told) {
-        if self.options.mode == Mode::Hint {
+        if self.options.mode.is_hinted() {
             let now_ns = core.now_ns;
             let ctx = self.ctx(task);
             if ctx.published_ns != 0 && now_ns - ctx.published_ns < HINT_INTERVAL_NS {

@@ -1,6 +1,6 @@
 //! Another process takes over while tasks wait and run; as `bpf/relay/switch.h`.
 
-use baton_policy::{EnqueueReason, Mode, Policy};
+use baton_policy::{EnqueueReason, Policy};
 
 use super::{Relay, publish::Told};
 use crate::engine::core::Core;
@@ -14,6 +14,7 @@ impl<P: Policy> Relay<P> {
         };
         self.driver = successor;
         self.options = *self.driver.options();
+        self.forget_drift();
         if let Some(log) = &mut self.log {
             log.clone_from(&self.log_head);
         }
@@ -66,7 +67,7 @@ impl<P: Policy> Relay<P> {
             slept_ns: 0,
             sync: false,
         };
-        let hints = self.options.mode == Mode::Hint;
+        let hints = self.options.mode.is_hinted();
         if hints || !self.publish_enqueue(core, task, told, false, true) {
             self.take_out(task);
             self.put_rescue(core, task);

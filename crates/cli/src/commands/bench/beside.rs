@@ -122,7 +122,7 @@ fn simulate_cell(
     for word in words {
         match word.split_once('=') {
             Some((key, value)) => config.params.push((key.to_owned(), value.to_owned())),
-            None if word == Mode::Hint.name() => config.mode = Mode::Hint,
+            None if let Some(mode) = Mode::named(word) => config.mode = mode,
             None => config.mode = Mode::Decide,
         }
     }

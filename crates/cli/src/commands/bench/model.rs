@@ -13,10 +13,7 @@ use baton_model::{
 use baton_policy::Rng;
 use serde_json::json;
 
-use crate::{
-    commands::train::load,
-    table::{Align, table},
-};
+use crate::table::{Align, table};
 
 /// On this machine's kernel: what one prediction takes, beside a BPF program that does nothing
 ///
@@ -83,7 +80,7 @@ pub(super) fn execute(args: &ModelArgs) -> anyhow::Result<ExitCode> {
         })
         .collect();
     for path in &args.models {
-        let file = load::model(path)?;
+        let file = baton::app::model(path)?;
         all.push(Measured {
             name: path.display().to_string(),
             model: file.model,

@@ -101,6 +101,7 @@ impl Resolved {
                 policy,
                 mode,
                 params,
+                model,
             } => {
                 let Program { path, run } = project::program(policy)?;
                 let mut argv = vec![path.to_string_lossy().into_owned()];
@@ -112,6 +113,11 @@ impl Resolved {
                         .iter()
                         .map(|(name, value)| format!("--set={name}={value}")),
                 );
+                if let Some(model) = model {
+                    let model = std::path::absolute(model)?;
+                    argv.push(format!("--model={}", model.display()));
+                    self.programs.push(model);
+                }
                 if path != project::own_path()? {
                     self.programs.push(path);
                 }

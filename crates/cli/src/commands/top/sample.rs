@@ -211,6 +211,26 @@ impl View {
             [] => String::new(),
             targets => format!("; performance of CPU {}", targets.join(", ")),
         };
+        // Where bursts are guessed: how far off, in octaves, and whether the model is heeded.
+        let judged = self.status["window"]["counters"]["judged"].as_f64();
+        let model = match judged.filter(|judged| *judged > 0.0) {
+            Some(judged) => {
+                let of = |name: &str| {
+                    let sum = self.status["window"]["counters"][name].as_f64();
+                    sum.unwrap_or(0.0) / judged / 256.0
+                };
+                let heeded = match self.status["model_off"].as_bool() {
+                    Some(true) => ", and is not heeded",
+                    _ => "",
+                };
+                format!(
+                    "; bursts guessed: the model is {:.2} octaves off, the average {:.2}{heeded}",
+                    of("error_model"),
+                    of("error_average")
+                )
+            }
+            None => String::new(),
+        };
         let tasks = match self.rows.len() {
             1 => "1 task".to_owned(),
             count => format!("{count} tasks"),
@@ -221,7 +241,7 @@ impl View {
         };
         [
             format!(
-                "{}, mode {}, process {}, for {:.0} s; {tasks}{only}{targets}",
+                "{}, mode {}, process {}, for {:.0} s; {tasks}{only}{targets}{model}",
                 text("policy"),
                 text("mode"),
                 self.status["pid"],

@@ -35,7 +35,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
-    let file = load::model(&args.model)?;
+    let file = baton::app::model(&args.model)?;
     let data = load::all(&args.files)?;
     let whole = data.samples.iter().filter(|sample| !sample.cut).copied();
     let samples: Vec<Sample> = whole.collect();

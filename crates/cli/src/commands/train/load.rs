@@ -6,7 +6,6 @@ use std::{
 };
 
 use baton::app::{Code, Failure, open_recording};
-use baton_model::{FileError, ModelFile};
 use baton_trace::header::MAGIC;
 use baton_train::{Builder, Data, DataError};
 
@@ -66,15 +65,4 @@ fn bad_data(path: &Path, error: &DataError) -> Failure {
             Failure::new(Code::Other("bad-data", 2), message)
         }
     }
-}
-
-/// Reads a model.
-pub(crate) fn model(path: &Path) -> Result<ModelFile, Failure> {
-    ModelFile::read(path).map_err(|error| match &error {
-        FileError::Io(error) => io(path, "read", error),
-        _ => Failure::new(
-            Code::Other("bad-model", 2),
-            format!("{}: {error}", path.display()),
-        ),
-    })
 }
