@@ -21,6 +21,8 @@ fn help_has_an_example() {
         &["trace", "import"],
         &["learn"],
         &["learn", "bursts"],
+        &["learn", "export"],
+        &["learn", "import"],
         &["train"],
         &["eval"],
         &["replay"],

@@ -1,4 +1,4 @@
-//! `baton train` and `baton eval`, on recordings of the simulator.
+//! `baton train`, `baton eval` and `baton learn`, on recordings of the simulator.
 
 mod common;
 
@@ -127,4 +127,61 @@ fn what_is_no_model_is_refused() {
     assert_eq!(given.status, 2, "{}", given.stderr);
     let given = baton(&["train", "/nowhere.rec"]);
     assert_eq!(given.status, 1, "{}", given.stderr);
+}
+
+#[test]
+fn what_was_learned_elsewhere_is_a_model() {
+    let directory = TempDir::new().expect("a directory");
+    let at = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let files = recordings(directory.path());
+    let (table, model) = (at("bursts.csv"), at("model.json"));
+    let given = baton(&["learn", "export", &files[0], "-o", &table, "--json"]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
+    let text = fs::read_to_string(&table).expect("it is there");
+    let rows = text.lines().count() as u64 - 1;
+    assert_eq!(report["rows"].as_u64(), Some(rows));
+
+    let onnx = |name: &str| {
+        format!(
+            "{}/../train/tests/data/{name}.onnx",
+            env!("CARGO_MANIFEST_DIR")
+        )
+    };
+    let import = |models: &[&str], more: &[&str]| {
+        let models: Vec<String> = models.iter().map(|name| onnx(name)).collect();
+        let models: Vec<&str> = models.iter().map(String::as_str).collect();
+        baton(&[&["learn", "import"], &models[..], &["-o", &model], more].concat())
+    };
+    let both = ["boosted-median", "boosted-p90"];
+    let given = import(&both, &["--data", &files[0], "--json"]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
+    assert_eq!(report["outputs"], 2);
+    let difference = &report["difference"];
+    assert_eq!(difference["predictions"].as_u64(), Some(2 * rows));
+    assert!(
+        difference["most_steps"]
+            .as_f64()
+            .is_some_and(|most| most <= 0.501),
+        "{report}"
+    );
+    // It learned from something else, so whether it is refused does not matter.
+    let given = baton(&["eval", &model, &files[0], "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
+    assert_eq!(report["samples"].as_u64(), Some(rows), "{}", given.stdout);
+
+    let given = import(&["mlp-2"], &["--unit", "octaves"]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    assert!(given.stdout.contains("a network of"), "{}", given.stdout);
+    let given = import(&["mlp-1"], &[]);
+    assert_eq!(given.status, 2, "{}", given.stderr);
+    assert!(given.stderr.contains("takes 15 values"), "{}", given.stderr);
+    let given = import(&["mlp-2"], &["--features", "last1,nothing"]);
+    assert_eq!(given.status, 2, "{}", given.stderr);
+    assert!(
+        given.stderr.contains("there is no feature"),
+        "{}",
+        given.stderr
+    );
 }

@@ -209,15 +209,15 @@ mod tests {
                     last_ns: value,
                     is_relative: true,
                 }),
-                weight: value as u32,
+                weight: 1 + (value % 10_000) as u32,
                 is_kernel: true,
                 name: value as u16,
             };
             let features = history.features(&context);
-            assert!(
-                features.iter().all(|value| *value <= crate::VALUE_MAX),
-                "{features:?}"
-            );
+            for feature in Feature::ALL {
+                let value = features[feature as usize];
+                assert!(value <= feature.greatest(), "{feature:?}: {value}");
+            }
         }
     }
 

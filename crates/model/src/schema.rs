@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Defect;
+use crate::{Defect, log2_q8, scale::TIME_MAX};
 
 /// Raised whenever a feature's meaning, scale or number changes: a model of another version is refused.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -89,6 +89,18 @@ impl Feature {
         Self::Name,
         Self::Known,
     ];
+
+    /// The greatest value that it can have; the least is 0.
+    #[must_use]
+    pub const fn greatest(self) -> u16 {
+        match self {
+            Self::Interrupt | Self::Relative | Self::Voluntary | Self::Kernel => 1 << 13,
+            Self::Weight => log2_q8(10_000),
+            Self::Name => VALUE_MAX,
+            Self::Known => log2_q8(1 << 16),
+            _ => log2_q8(TIME_MAX),
+        }
+    }
 
     /// As it is written in files.
     #[must_use]

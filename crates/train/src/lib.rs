@@ -5,6 +5,8 @@
 //! applications out, so that a model is judged on what it never saw; [`boost`] and
 //! [`mlp`] train; [`baseline`] has what a model must beat; [`score`] judges.
 //!
+//! [`onnx`] takes in what was trained elsewhere, and [`write_table`] gives out what that learns from.
+//!
 //! All is counted in octaves of nanoseconds times 256 ([`baton_model::log2_q8`]): bursts reach from
 //! microseconds to seconds, and a wrong factor costs as much at either end.
 //!
@@ -19,8 +21,11 @@ mod data;
 pub mod judge;
 mod look;
 pub mod mlp;
+pub mod onnx;
+mod reading;
 pub mod score;
 
 pub use builder::Builder;
 pub use data::{Data, DataError, Sample, Split};
-pub use look::Look;
+pub use look::{Look, LookError, feature_named};
+pub use reading::{Reading, Unit, write_table};

@@ -80,7 +80,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Refuses to write over what is read.
-pub(super) fn not_the_same(file: &Path, out: &Path) -> anyhow::Result<()> {
+pub(crate) fn not_the_same(file: &Path, out: &Path) -> anyhow::Result<()> {
     let real = |path: &Path| std::fs::canonicalize(path).ok();
     if real(file).is_some_and(|file| real(out) == Some(file)) {
         let message = format!(

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub(crate) use export::not_the_same;
+
 /// Look into a recording, export it, or make one of what perf recorded
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

@@ -9,7 +9,7 @@ use baton::app::{Code, Failure, open_recording};
 use baton_trace::header::MAGIC;
 use baton_train::{Builder, Data, DataError};
 
-pub(super) fn io(path: &Path, what: &str, error: &dyn Display) -> Failure {
+pub(crate) fn io(path: &Path, what: &str, error: &dyn Display) -> Failure {
     Failure::new(
         Code::Io,
         format!("cannot {what} {}: {error}", path.display()),
@@ -17,7 +17,7 @@ pub(super) fn io(path: &Path, what: &str, error: &dyn Display) -> Failure {
 }
 
 /// The samples of all files.
-pub(super) fn all(files: &[PathBuf]) -> anyhow::Result<Data> {
+pub(crate) fn all(files: &[PathBuf]) -> anyhow::Result<Data> {
     let mut all = Data::default();
     for path in files {
         let data = if is_recording(path)? {

@@ -1,4 +1,4 @@
-//! `baton learn`: from nothing to a model and what it is worth, in one command.
+//! `baton learn bursts`: from nothing to a model and what it is worth, in one command.
 
 use std::{
     fs::{self, File},
@@ -7,20 +7,6 @@ use std::{
 };
 
 use baton::app::{Code, Failure};
-use clap::Subcommand;
-
-/// Record this machine under several workloads, learn from that, and tell what it is worth
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  sudo baton learn bursts --quick --out learned")]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Subcommand)]
-enum What {
-    Bursts(BurstsArgs),
-}
 
 /// How long tasks compute between two sleeps
 ///
@@ -31,7 +17,7 @@ enum What {
 /// length that are there already are kept, so the command can be stopped and goes on where it was.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  sudo baton learn bursts --quick --out learned")]
-struct BurstsArgs {
+pub(crate) struct Args {
     /// Ten seconds of each workload, and trees alone; else a minute, and networks too
     #[arg(long)]
     quick: bool,
@@ -54,7 +40,6 @@ const WORKLOADS: [(&str, &str); 8] = [
 ];
 
 pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
-    let What::Bursts(args) = &args.what;
     let seconds = if args.quick { "10" } else { "60" };
     let folder = args.out.join(format!("{seconds}s"));
     fs::create_dir_all(&folder).map_err(|error| Failure::io("make", &folder, &error))?;
