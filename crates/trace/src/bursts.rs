@@ -23,6 +23,9 @@ pub struct Burst {
     pub ended_ns: u64,
     /// On CPUs.
     pub ran_ns: u64,
+    /// Of that the first piece: from coming to a CPU after the wakeup until it first lost or left one. Where others
+    /// waited all the time, this is the slice that it used.
+    pub first_ns: u64,
     /// Able to run without a CPU, wait before the first piece included.
     pub waited_ns: u64,
     /// From the wakeup to the first piece; none where the begin was not seen.
@@ -119,6 +122,7 @@ struct Cpu {
 /// ];
 /// let bursts = Bursts::of(events);
 /// assert_eq!((bursts[1].pid, bursts[1].ran_ns, bursts[1].pieces), (7, 25, 2));
+/// assert_eq!(bursts[1].first_ns, 20);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Bursts {
@@ -371,6 +375,9 @@ impl Bursts {
             ) = (task.state, &mut task.burst)
         {
             burst.ran_ns += time_ns.saturating_sub(since_ns);
+            if burst.pieces == 1 {
+                burst.first_ns = burst.ran_ns;
+            }
             burst.ended_ns = burst.ended_ns.max(time_ns);
         }
     }
@@ -404,6 +411,7 @@ fn fresh(pid: u32, cpu: u32, began_ns: u64) -> Burst {
         began_ns,
         ended_ns: began_ns,
         ran_ns: 0,
+        first_ns: 0,
         waited_ns: 0,
         latency_ns: None,
         pieces: 0,

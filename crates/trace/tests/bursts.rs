@@ -76,6 +76,8 @@ fn preempted_pieces_are_joined_until_the_task_sleeps() {
     assert_eq!(bursts[0].latency_ns, Some(2));
     assert_eq!(bursts[2].latency_ns, None);
     assert_eq!((bursts[0].cpu, bursts[1].cpu), (1, 1));
+    let first: Vec<u64> = bursts.iter().map(|burst| burst.first_ns).collect();
+    assert_eq!(first, [8, 2, 100], "what was preempted first counts");
 }
 
 #[test]
@@ -247,6 +249,10 @@ fn events_that_contradict_each_other_give_no_panic_and_no_false_length() {
             assert!(burst.began_ns <= burst.ended_ns, "{burst:?}");
             let all_ns = burst.ended_ns - burst.began_ns;
             assert!(burst.ran_ns + burst.waited_ns <= all_ns, "{burst:?}");
+            assert!(burst.first_ns <= burst.ran_ns, "{burst:?}");
+            if burst.pieces == 1 {
+                assert_eq!(burst.first_ns, burst.ran_ns, "{burst:?}");
+            }
             assert!(burst.pid != 0 && burst.pieces > 0);
         }
     }

@@ -156,7 +156,7 @@ fn bursts_come_back() {
     assert_eq!(
         rows,
         [
-            "pid=7 tgid=6 name=\"hog\" cpu=1 began_ns=9 ended_ns=20 ran_ns=10 waited_ns=1 \
+            "pid=7 tgid=6 name=\"hog\" cpu=1 began_ns=9 ended_ns=20 ran_ns=10 first_ns=10 waited_ns=1 \
              latency_ns=1 pieces=1 begin=\"woken\" by_pid=8 end=\"blocks\" censored=false"
         ]
     );

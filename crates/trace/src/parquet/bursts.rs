@@ -18,6 +18,7 @@ message bursts {
     REQUIRED INT64 began_ns;
     REQUIRED INT64 ended_ns;
     REQUIRED INT64 ran_ns;
+    REQUIRED INT64 first_ns;
     REQUIRED INT64 waited_ns;
     OPTIONAL INT64 latency_ns;
     REQUIRED INT32 pieces;
@@ -37,6 +38,7 @@ struct Columns {
     began_ns: Longs,
     ended_ns: Longs,
     ran_ns: Longs,
+    first_ns: Longs,
     waited_ns: Longs,
     latency_ns: Longs,
     pieces: Ints,
@@ -132,6 +134,7 @@ impl<W: Write + Send> BurstTable<W> {
             columns.began_ns.write_to(group)?;
             columns.ended_ns.write_to(group)?;
             columns.ran_ns.write_to(group)?;
+            columns.first_ns.write_to(group)?;
             columns.waited_ns.write_to(group)?;
             columns.latency_ns.write_to(group)?;
             columns.pieces.write_to(group)?;
@@ -155,6 +158,7 @@ impl Columns {
             began_ns: Longs::required(),
             ended_ns: Longs::required(),
             ran_ns: Longs::required(),
+            first_ns: Longs::required(),
             waited_ns: Longs::required(),
             latency_ns: Longs::optional(),
             pieces: Ints::required(),
@@ -187,6 +191,7 @@ impl Columns {
         self.began_ns.put(long(burst.began_ns));
         self.ended_ns.put(long(burst.ended_ns));
         self.ran_ns.put(long(burst.ran_ns));
+        self.first_ns.put(long(burst.first_ns));
         self.waited_ns.put(long(burst.waited_ns));
         self.latency_ns.put_option(burst.latency_ns.map(long));
         self.pieces.put(int(burst.pieces));
