@@ -9,12 +9,16 @@ use tempfile::TempDir;
 
 /// Recordings of three workloads.
 fn recordings(directory: &Path) -> Vec<String> {
+    recordings_of(directory, "2-cpu")
+}
+
+fn recordings_of(directory: &Path, machine: &str) -> Vec<String> {
     ["requests+hogs", "frames+hogs", "messaging"]
         .iter()
         .map(|workload| {
             let path = directory.join(format!("{}.rec", workload.replace('+', "-")));
             let path = path.to_string_lossy().into_owned();
-            let sim = ["sim", "edf", "--machine", "2-cpu", "--for", "3s"];
+            let sim = ["sim", "edf", "--machine", machine, "--for", "3s"];
             let given = baton(&[&sim[..], &["--workload", workload, "--trace", &path]].concat());
             assert_eq!(given.status, 0, "{}", given.stderr);
             path
@@ -37,6 +41,19 @@ fn from_recordings_to_a_model_and_back() {
     assert_eq!(given.status, 0, "{}", given.stderr);
     let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
     let held_out = report["held_out"].as_array().expect("a list");
+    assert_eq!(report["split"], "application");
+    for scores in held_out
+        .iter()
+        .flat_map(|held_out| held_out["scores"].as_array().expect("a list"))
+    {
+        let share = scores["agreement"].as_f64().expect("a number");
+        assert!((0.0..=1.0).contains(&share), "{scores}");
+    }
+    assert!(
+        report["agreement"]["trees"]
+            .as_f64()
+            .is_some_and(|share| share > 0.0)
+    );
     let names: Vec<&str> = held_out
         .iter()
         .filter_map(|held_out| held_out["application"].as_str())
@@ -61,7 +78,7 @@ fn from_recordings_to_a_model_and_back() {
     let given = train(&[data], &["-o", &again]);
     assert_eq!(given.status, 0, "{}", given.stderr);
     assert!(
-        given.stdout.contains("exponential average"),
+        given.stdout.contains("exponential average") && given.stdout.contains("Agreement"),
         "{}",
         given.stdout
     );
@@ -73,6 +90,80 @@ fn from_recordings_to_a_model_and_back() {
     let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
     assert_eq!(report["refused"], false);
     assert_eq!(report["scores"].as_array().map(Vec::len), Some(8));
+}
+
+#[test]
+fn machines_are_held_out_and_data_is_kept_small() {
+    let directory = TempDir::new().expect("a directory");
+    let at = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let mut files = Vec::new();
+    for machine in ["2-cpu", "4-cpu-smt"] {
+        let folder = directory.path().join(machine);
+        fs::create_dir(&folder).expect("it is made");
+        files.extend(recordings_of(&folder, machine));
+    }
+    let given = train(&files[..3], &["--split", "machine"]);
+    assert_eq!(given.status, 2, "{}", given.stderr);
+    assert!(given.stderr.contains("another machine"), "{}", given.stderr);
+
+    let small = at("small.bursts");
+    let bounded = ["--data", &small, "--data-size", "24"];
+    let given = train(&files, &[&bounded[..], &["--data-only", "--json"]].concat());
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
+    let groups = report["groups"].as_array().expect("a list");
+    assert_eq!(groups.len(), 6, "{report}");
+    let size = fs::metadata(&small).expect("it is there").len();
+    assert!((20 << 10..=24 << 10).contains(&size), "{size}");
+    let bytes = fs::read(&small).expect("it is there");
+    let given = train(
+        &files,
+        &["--data", &small, "--data-size", "24", "--data-only"],
+    );
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    assert!(given.stdout.contains("messaging"), "{}", given.stdout);
+    assert_eq!(
+        fs::read(&small).expect("it is there"),
+        bytes,
+        "the same again"
+    );
+
+    let all = at("all.bursts");
+    let given = train(&files, &["--data", &all, "--data-only"]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let given = train(&[all], &["--split", "machine", "--json"]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let report: serde_json::Value = serde_json::from_str(&given.stdout).expect("JSON");
+    let rows: Vec<(&str, &str)> = report["held_out"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| {
+            (
+                row["held_out"].as_str().unwrap_or(""),
+                row["application"].as_str().unwrap_or(""),
+            )
+        })
+        .collect();
+    assert_eq!(rows.len(), 6, "{rows:?}");
+    assert!(
+        rows[..3]
+            .iter()
+            .all(|row| row.0.starts_with("2-cpu 2 CPUs")),
+        "{rows:?}"
+    );
+    assert!(
+        rows[3..]
+            .iter()
+            .all(|row| row.0.starts_with("4-cpu-smt 4 CPUs")),
+        "{rows:?}"
+    );
+    let given = train(&[small], &["--split", "time", "--samples", "1000"]);
+    assert_eq!(
+        given.status, 2,
+        "too few of each: {}{}",
+        given.stdout, given.stderr
+    );
 }
 
 #[test]

@@ -74,6 +74,12 @@ pub enum TrainError {
     /// There is too little to learn from.
     #[error("{0} samples to learn from, and {1} to stop by: record more, or more applications")]
     TooFew(usize, usize),
+    /// Machines were to be held out, and there is one.
+    #[error(
+        "all recordings are of one machine ({0}), so none can be held out: record on another machine or kernel too, \
+         or split by application"
+    )]
+    OneMachine(String),
     /// No feature varies.
     #[error("no feature varies in the samples: there is nothing to learn from")]
     Constant,

@@ -78,12 +78,14 @@ impl Task {
 }
 
 impl Builder {
-    /// For a recording of this application.
+    /// For a recording of this application, on the machine that [`machine_name`](crate::machine_name) names.
     #[must_use]
-    pub fn new(application: &str) -> Self {
+    pub fn new(application: &str, machine: &str) -> Self {
         let applications = [application, KERNEL, SYSTEM].map(String::from).into();
         let data = Data {
             applications,
+            machines: vec![machine.into()],
+            recordings: vec![0],
             samples: Vec::new(),
         };
         Self {
@@ -236,6 +238,7 @@ impl Builder {
         self.data.samples.push(Sample {
             features,
             burst: size,
+            first: log2_q8(burst.first_ns),
             histogram,
             application,
             recording: 0,
@@ -297,7 +300,7 @@ mod tests {
             at(20, wakeup(9, 0, Woken::Sleep)),
             at(21, switch(0, Left::Runnable, 9)),
         ];
-        let mut builder = Builder::new("app");
+        let mut builder = Builder::new("app", "machine");
         for event in &events {
             builder.event(event);
         }
@@ -311,6 +314,7 @@ mod tests {
         assert_eq!(own.len(), 3);
         assert_eq!(of(own[0], Feature::Known), 0);
         assert_eq!(own[0].burst, log2_q8(3 * MS));
+        assert_eq!(own[0].first, log2_q8(2 * MS));
         assert_eq!(of(own[1], Feature::Last1), log2_q8(3 * MS));
         assert_eq!(of(own[1], Feature::Slept), log2_q8(3 * MS));
         assert_eq!(of(own[1], Feature::Interrupt), 8192);
@@ -341,7 +345,7 @@ mod tests {
             child: 9,
         };
         for (first, second) in [(info(9, 9), fork), (fork, info(9, 9))] {
-            let mut builder = Builder::new("app");
+            let mut builder = Builder::new("app", "machine");
             for event in [
                 at(0, info(7, 7)),
                 at(1, first),
@@ -365,7 +369,7 @@ mod tests {
             count: 5,
             of: Losses::Any,
         };
-        let mut builder = Builder::new("app");
+        let mut builder = Builder::new("app", "machine");
         for event in [
             at(
                 0,
@@ -393,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_number_used_again_is_another_task() {
-        let mut builder = Builder::new("app");
+        let mut builder = Builder::new("app", "machine");
         for round in 0..2 {
             let begin = round * 100;
             for event in [

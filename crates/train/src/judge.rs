@@ -1,15 +1,18 @@
 //! Trainers side by side with the rules that they must beat, on what was held out.
 
-use std::collections::BTreeSet;
-
-use baton_model::{Model, Provenance, Score};
+use baton_model::{Model, Provenance};
 
 use crate::{
     Data, Sample, Split,
     baseline::{Baseline, Rule},
     boost::{self, TrainError},
     mlp::{self, Mlp, Target},
-    score::{auc, coverage, pinball, quantile},
+    score::{agreement, auc, coverage, pinball, quantile},
+};
+
+pub use crate::held_out::{
+    By, HeldOut, SAMPLES_MIN, against_average, by, by_application, by_machine, by_time,
+    mean_agreement, scores_for_file,
 };
 
 /// The quantiles that are asked for: the middle, and what few bursts exceed.
@@ -144,174 +147,79 @@ pub struct Scores {
     pub covered: [f64; 2],
     /// How well long and short bursts are told apart; none where there are only such or such.
     pub auc: Option<f64>,
+    /// The share of bursts whose median guess is within an octave, a factor of 2 either way, of their first
+    /// piece: of the slice that the recorded scheduler really gave.
+    pub agreement: f64,
+}
+
+/// The rules, fitted to what there is to learn from.
+pub struct Judge {
+    /// Long is what the samples to learn from would call so.
+    limit: u16,
+    rules: Vec<(Rule, [Baseline; 2])>,
+}
+
+impl Judge {
+    /// Fits the rules.
+    #[must_use]
+    pub fn new(train: &[Sample]) -> Self {
+        let mut bursts: Vec<i32> = train.iter().map(|sample| sample.burst.into()).collect();
+        let fitted = |rule| SHARES.map(|share| Baseline::fit(rule, share, train));
+        Self {
+            limit: quantile(&mut bursts, 0.5) as u16,
+            rules: Rule::ALL.map(|rule| (rule, fitted(rule))).into(),
+        }
+    }
+
+    /// The table of these samples: the rules, then what was trained.
+    #[must_use]
+    pub fn scores(&self, test: &[Sample], trained: &[(&str, &Predictor)]) -> Vec<Scores> {
+        let rules = self.rules.iter().map(|(rule, fitted)| {
+            let guess = |sample: &Sample| [0, 1].map(|which| fitted[which].guess(sample));
+            self.of(rule.name(), test, &guess)
+        });
+        let mut scores: Vec<Scores> = rules.collect();
+        scores.extend(
+            trained
+                .iter()
+                .map(|(name, predictor)| self.of(name, test, &|sample| predictor.guess(sample))),
+        );
+        scores
+    }
+
+    fn of(&self, name: &str, test: &[Sample], guess: &dyn Fn(&Sample) -> [i32; 2]) -> Scores {
+        let guesses: Vec<[i32; 2]> = test.iter().map(guess).collect();
+        let pairs = |which: usize| {
+            let all = test.iter().zip(&guesses);
+            all.map(move |(sample, guess)| (sample.burst, guess[which]))
+        };
+        let used = test.iter().zip(&guesses);
+        Scores {
+            name: name.to_owned(),
+            pinball: [0, 1].map(|which| pinball(pairs(which), SHARES[which])),
+            covered: [0, 1].map(|which| coverage(pairs(which))),
+            auc: auc(pairs(0), self.limit),
+            agreement: agreement(used.map(|(sample, guess)| (sample.first, guess[0]))),
+        }
+    }
 }
 
 /// The table of a split: the rules, then what was trained.
 #[must_use]
 pub fn judge(split: &Split, trained: &[(&str, &Predictor)]) -> Vec<Scores> {
-    let mut bursts: Vec<i32> = split
-        .train
-        .iter()
-        .map(|sample| sample.burst.into())
-        .collect();
-    // Long is what the samples to learn from would call so.
-    let limit = quantile(&mut bursts, 0.5) as u16;
-    let of = |name: &str, guess: &dyn Fn(&Sample, usize) -> i32| {
-        let pairs = |which| {
-            split
-                .test
-                .iter()
-                .map(move |sample| (sample.burst, guess(sample, which)))
-        };
-        Scores {
-            name: name.to_owned(),
-            pinball: [0, 1].map(|which| pinball(pairs(which), SHARES[which])),
-            covered: [0, 1].map(|which| coverage(pairs(which))),
-            auc: auc(pairs(0), limit),
-        }
-    };
-    let rules = Rule::ALL.into_iter().map(|rule| {
-        let fitted = SHARES.map(|share| Baseline::fit(rule, share, &split.train));
-        of(rule.name(), &|sample, which| fitted[which].guess(sample))
-    });
-    let mut scores: Vec<Scores> = rules.collect();
-    scores.extend(trained.iter().map(|(name, predictor)| {
-        // Once for each sample and quantile; the guess has both.
-        of(name, &|sample, which| predictor.guess(sample)[which])
-    }));
-    scores
+    Judge::new(&split.train).scores(&split.test, trained)
 }
 
-/// What was found with one application held out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HeldOut {
-    /// The application.
-    pub application: String,
-    /// How many of its bursts were guessed.
-    pub samples: usize,
-    /// The rules and the trainers.
-    pub scores: Vec<Scores>,
-}
-
-/// Fewer bursts of an application say nothing about it.
-pub const SAMPLES_MIN: usize = 200;
-
-/// Holds each application out in turn and trains on the others.
-///
-/// `progress` hears what is being trained, and its steps as [`Trainer::train`] tells them.
-///
-/// # Errors
-/// There are too few samples, or none of the features varies.
-pub fn by_application(
+/// Where a model comes from: all data before it was thinned, to how many samples of each application on each
+/// machine, the seed of that and of the trainer, and what was held out for its scores.
+#[must_use]
+pub fn provenance(
     data: &Data,
-    trainers: &[Trainer],
-    progress: &mut dyn FnMut(&str, usize, usize, f64),
-) -> Result<Vec<HeldOut>, TrainError> {
-    let mut found = Vec::new();
-    for (index, application) in data.applications.iter().enumerate() {
-        let split = Split::by_application(data, &BTreeSet::from([index as u16]));
-        if split.test.len() < SAMPLES_MIN {
-            continue;
-        }
-        let mut trained = Vec::new();
-        for trainer in trainers {
-            let what = format!("{} without {application}", trainer.name());
-            let mut told = |step, of, loss| progress(&what, step, of, loss);
-            trained.push((trainer.name(), trainer.train(&split, &mut told)?));
-        }
-        let trained: Vec<(&str, &Predictor)> = trained
-            .iter()
-            .map(|(name, predictor)| (*name, predictor))
-            .collect();
-        found.push(HeldOut {
-            application: application.clone(),
-            samples: split.test.len(),
-            scores: judge(&split, &trained),
-        });
-    }
-    Ok(found)
-}
-
-/// How much of the exponential average's pinball loss is left with another's guesses, both quantiles
-/// together: the geometric mean over applications. `None` where somebody has no such scores.
-#[must_use]
-pub fn against_average(found: &[HeldOut], name: &str) -> Option<f64> {
-    let loss = |held_out: &HeldOut, name: &str| {
-        let scores = held_out.scores.iter().find(|scores| scores.name == name)?;
-        Some(scores.pinball.iter().sum::<f64>())
-    };
-    let ratio = |held_out: &HeldOut| {
-        let (mine, average) = (loss(held_out, name)?, loss(held_out, Rule::Average.name())?);
-        (average > 0.0).then(|| mine / average)
-    };
-    let ratios: Vec<f64> = found.iter().map(ratio).collect::<Option<_>>()?;
-    geometric_mean(&ratios)
-}
-
-/// By halving the distance of their logarithms: no function of the system's library is called, and no
-/// product leaves its range. `None` of none.
-fn geometric_mean(ratios: &[f64]) -> Option<f64> {
-    let mut low = ratios.iter().copied().reduce(f64::min)?;
-    let mut high = ratios.iter().copied().reduce(f64::max)?;
-    if low <= 0.0 {
-        return Some(0.0);
-    }
-    for _ in 0..100 {
-        let middle = low.sqrt() * high.sqrt();
-        // The product of all that is left if the mean is taken out: kept near 1 by taking large and small ones
-        // in turn.
-        let (mut above, mut below): (Vec<f64>, Vec<f64>) = ratios
-            .iter()
-            .map(|ratio| ratio / middle)
-            .partition(|ratio| *ratio > 1.0);
-        let mut product = 1.0;
-        while let Some(next) = if product > 1.0 {
-            below.pop()
-        } else {
-            above.pop()
-        } {
-            product *= next;
-        }
-        // The list that was asked for is used up, and what is left of the other only leads further away.
-        if product > 1.0 {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    Some(low.sqrt() * high.sqrt())
-}
-
-/// The scores of a model for its file.
-#[must_use]
-pub fn scores_for_file(found: &[HeldOut], name: &str) -> Vec<Score> {
-    let mut all = Vec::new();
-    for held_out in found {
-        for (which, share) in SHARES.into_iter().enumerate() {
-            let of = |scores: &Scores| (scores.name.clone(), scores.pinball[which]);
-            let mine = held_out.scores.iter().find(|scores| scores.name == name);
-            let Some((_, model)) = mine.map(of) else {
-                continue;
-            };
-            let rules = held_out
-                .scores
-                .iter()
-                .filter(|scores| Rule::ALL.iter().any(|rule| rule.name() == scores.name));
-            all.push(Score {
-                metric: format!("pinball loss at {share}, octaves"),
-                on: format!("{}, held out", held_out.application),
-                model,
-                baselines: rules.map(of).collect(),
-            });
-        }
-    }
-    all
-}
-
-/// Where a model comes from: all data before it was thinned, to how many samples of each application, and the
-/// seed of that and of the trainer.
-#[must_use]
-pub fn provenance(data: &Data, samples: usize, seed: u64, trainer: &Trainer) -> Provenance {
+    samples: usize,
+    seed: u64,
+    trainer: &Trainer,
+    held_out: By,
+) -> Provenance {
     let text = match trainer {
         // How many threads count is nothing that a model comes from.
         Trainer::Trees(config) => {
@@ -330,18 +238,33 @@ pub fn provenance(data: &Data, samples: usize, seed: u64, trainer: &Trainer) -> 
                  {leaf_samples} samples a leaf, patience {patience}"
             )
         }
-        Trainer::Network(config) | Trainer::Reference(config) => format!("{config:?}"),
+        Trainer::Network(config) | Trainer::Reference(config) => {
+            let mlp::Config {
+                look,
+                hidden,
+                target,
+                rate,
+                batch,
+                epochs,
+                patience,
+                seed: _,
+            } = config;
+            format!(
+                "{look:?}, hidden {hidden:?}, {target:?}, rate {rate}, batches of {batch}, at most {epochs} epochs, \
+                 patience {patience}"
+            )
+        }
     };
     Provenance {
         trainer: format!(
-            "{}: {text}; {samples} samples of an application at most",
+            "{}: {text}; {samples} samples of an application on a machine at most",
             trainer.name()
         ),
         data: data.digest(),
-        split:
-            "scores: each application held out in turn; this model: all of them, the last fifth of \
-                each one's time to stop by"
-                .to_owned(),
+        split: format!(
+            "scores: {}; this model: all of them, the last fifth of each recording's time to stop by",
+            held_out.text()
+        ),
         seed,
     }
 }
@@ -349,71 +272,7 @@ pub fn provenance(data: &Data, samples: usize, seed: u64, trainer: &Trainer) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::tests::random;
-    use baton_model::Feature;
-
-    /// Three applications of which the burst is the last one, but for one feature.
-    fn data() -> Data {
-        let mut data = random(9000, 5);
-        for sample in &mut data.samples {
-            let of = |feature: Feature| sample.features[feature as usize];
-            let halved = of(Feature::Interrupt) > 5000;
-            sample.burst = of(Feature::Last1) / if halved { 2 } else { 1 };
-            // The average of the past says less.
-            let average = (of(Feature::Last1) + of(Feature::Average)) / 2;
-            sample.features[Feature::Average as usize] = average;
-            sample.features[Feature::Known as usize] = 500;
-        }
-        data
-    }
-
-    #[test]
-    fn what_there_is_to_learn_shows() {
-        let data = data();
-        let trees = Trainer::Trees(boost::Config {
-            trees: 10,
-            rate: 0.4,
-            ..boost::Config::default()
-        });
-        let network = Trainer::Network(mlp::Config {
-            epochs: 3,
-            ..mlp::Config::default()
-        });
-        let found = by_application(&data, &[trees.clone(), network], &mut |_, _, _, _| ())
-            .expect("it trains");
-        assert_eq!(found.len(), 3);
-        assert!(
-            found
-                .iter()
-                .all(|held_out| held_out.scores.len() == Rule::ALL.len() + 2)
-        );
-        let left = against_average(&found, "trees").expect("it has scores");
-        assert!(left < 0.6, "{left}");
-        let same = against_average(&found, Rule::Average.name()).expect("it has scores");
-        assert!((same - 1.0).abs() < 1e-9, "{same}");
-        assert_eq!(scores_for_file(&found, "trees").len(), 6);
-        assert_eq!(provenance(&data, 9000, 1, &trees).data, data.digest());
-    }
-
-    #[test]
-    fn means_are_geometric() {
-        let of = |ratios: &[f64]| geometric_mean(ratios).expect("there are some");
-        for ratio in [2.0, 0.3, 1.0, 1e-9, 1e9] {
-            assert!(
-                (of(&[ratio; 20]) / ratio - 1.0).abs() < 1e-9,
-                "{ratio}: {}",
-                of(&[ratio; 20])
-            );
-        }
-        assert!((of(&[0.5, 2.0, 1.0]) - 1.0).abs() < 1e-9);
-        assert!(
-            (of(&[1e-200, 1e200, 4.0, 4.0]) - 2.0).abs() < 1e-6,
-            "{}",
-            of(&[1e-200, 1e200, 4.0, 4.0])
-        );
-        assert_eq!(of(&[0.0, 3.0]), 0.0);
-        assert_eq!(geometric_mean(&[]), None);
-    }
+    use crate::held_out::tests::data;
 
     #[test]
     fn one_value_is_made_both_quantiles() {

@@ -2,7 +2,7 @@
 //!
 //! A burst is the CPU time of a task from a wakeup to its next sleep. [`Builder`] goes through a recording and
 //! makes a [`Sample`] of each: what was known when the task was woken, and what came of it. [`Split`] holds
-//! applications out, so that a model is judged on what it never saw; [`boost`] and
+//! applications or machines out, so that a model is judged on what it never saw; [`boost`] and
 //! [`mlp`] train; [`baseline`] has what a model must beat; [`score`] judges.
 //!
 //! [`onnx`] takes in what was trained elsewhere, and [`write_table`] gives out what that learns from.
@@ -18,14 +18,19 @@ pub mod baseline;
 pub mod boost;
 mod builder;
 mod data;
+mod file;
+mod held_out;
 pub mod judge;
 mod look;
 pub mod mlp;
 pub mod onnx;
 mod reading;
 pub mod score;
+mod split;
 
 pub use builder::Builder;
-pub use data::{Data, DataError, Sample, Split};
+pub use data::{Data, Sample, machine_name};
+pub use file::DataError;
 pub use look::{Look, LookError, feature_named};
 pub use reading::{Reading, Unit, write_table};
+pub use split::Split;

@@ -51,6 +51,21 @@ pub fn coverage(pairs: impl Iterator<Item = (u16, i32)>) -> f64 {
     }
 }
 
+/// Which share of guesses is within an octave, a factor of 2 either way, of what was. 0 of none.
+#[must_use]
+pub fn agreement(pairs: impl Iterator<Item = (u16, i32)>) -> f64 {
+    let (mut near, mut count) = (0_u64, 0_u64);
+    for (found, guess) in pairs {
+        near += u64::from((i32::from(found) - guess).abs() <= 256);
+        count += 1;
+    }
+    if count == 0 {
+        0.0
+    } else {
+        near as f64 / count as f64
+    }
+}
+
 /// How well guesses tell long bursts, those above the limit, from short ones: the probability that a long one
 /// has the greater guess, ties by half. `None` where there are only long or only short ones.
 #[must_use]
@@ -96,6 +111,14 @@ mod tests {
         assert!((0..1000).all(|guess| cost(guess) >= cost(best) - 1e-12));
         let found = coverage(bursts.iter().map(|burst| (*burst, best)));
         assert!((found - 0.9).abs() < 0.002);
+    }
+
+    #[test]
+    fn an_octave_either_way_agrees() {
+        let of = |guesses: &[i32]| agreement(guesses.iter().map(|guess| (1000, *guess)));
+        assert_eq!(of(&[744, 1000, 1256]), 1.0);
+        assert_eq!(of(&[743, 1257, 1000, 1001]), 0.5);
+        assert_eq!(of(&[]), 0.0);
     }
 
     #[test]

@@ -70,7 +70,11 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         outln!("{} bursts; model {}\n", split.test.len(), &digest[..16]);
         out!("{}", table(&rows(&scores), print::align));
-        outln!("\ninverted, the model's loss at the median is {inverted:.3}");
+        outln!(
+            "\nagreement: the share of median guesses within a factor of 2 of the slice that was used (the burst's \
+             first piece)"
+        );
+        outln!("inverted, the model's loss at the median is {inverted:.3}");
     }
     if means_something {
         return Ok(ExitCode::SUCCESS);
@@ -104,6 +108,7 @@ fn rows(scores: &[Scores]) -> Vec<Vec<String>> {
         "below 50 %",
         "below 90 %",
         "short or long",
+        "agreement",
     ];
     let mut rows = vec![head.map(String::from).to_vec()];
     rows.extend(scores.iter().map(|scores| {
@@ -117,6 +122,7 @@ fn rows(scores: &[Scores]) -> Vec<Vec<String>> {
             scores
                 .auc
                 .map_or("--".to_owned(), |auc| format!("{auc:.3}")),
+            percent(scores.agreement),
         ]
     }));
     rows

@@ -7,7 +7,7 @@ use std::{
 
 use baton::app::{Code, Failure, open_recording};
 use baton_trace::header::MAGIC;
-use baton_train::{Builder, Data, DataError};
+use baton_train::{Builder, Data, DataError, machine_name};
 
 pub(crate) fn io(path: &Path, what: &str, error: &dyn Display) -> Failure {
     Failure::new(
@@ -42,6 +42,7 @@ fn is_recording(path: &Path) -> anyhow::Result<bool> {
 fn recording(path: &Path) -> anyhow::Result<Data> {
     let mut recording = open_recording(path)?;
     let header = recording.header();
+    let machine = machine_name(header);
     if header.names_hidden {
         eprintln!(
             "{}: names are hidden, by a key of this recording alone: what is learned from them holds \
@@ -50,19 +51,23 @@ fn recording(path: &Path) -> anyhow::Result<Data> {
         );
     }
     let application = path.file_stem().unwrap_or_default().to_string_lossy();
-    let mut builder = Builder::new(&application);
+    let mut builder = Builder::new(&application, &machine);
     for event in &mut recording {
         builder.event(&event.map_err(Failure::from)?);
     }
     Ok(builder.finish())
 }
 
-fn bad_data(path: &Path, error: &DataError) -> Failure {
+pub(super) fn bad_data(path: &Path, error: &DataError) -> Failure {
     match error {
         DataError::Io(error) => io(path, "read", error),
         DataError::Malformed(_) => {
             let message = format!("{}: {error}", path.display());
             Failure::new(Code::Other("bad-data", 2), message)
+        }
+        DataError::TooSmall(_) => {
+            let message = format!("{}: {error}", path.display());
+            Failure::new(Code::Usage, message)
         }
     }
 }

@@ -13,9 +13,9 @@ use std::{
 use baton::app::{Code, Failure};
 use baton_model::{Defect, Model, ModelFile};
 use baton_train::{
-    Data, Split,
+    Data,
     boost::{self, TrainError},
-    judge::{self, HeldOut, Trainer, against_average},
+    judge::{self, By, Trainer},
     mlp,
 };
 use clap::ValueEnum;
@@ -28,15 +28,18 @@ pub(crate) use eval::{Args as EvalArgs, execute as execute_eval};
 /// application and has its name, without the suffix; what was there before, and the kernel's own
 /// tasks, are applications of their own. Each application is held out in turn: the table
 /// tells how good the trainers, and rules that need no training, guess its bursts from
-/// what was learned of the others. The model that is written has learned from all of them,
-/// but for the last fifth of each recording, which tells when to stop.
+/// what was learned of the others. Machines can be held out instead: recordings tell theirs, and those
+/// of one application on two machines have the same name in different folders. The model that is written
+/// has learned from all of them, but for the last fifth of each recording, which tells when to stop.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sudo baton record -o build.rec -- make -j8
   baton train build.rec editor.rec database.rec -o bursts.json
   baton train *.rec --trainer trees --trainer network --trainer reference
   baton train *.rec --data all.bursts
-  baton train all.bursts -o bursts.json")]
+  baton train all.bursts -o bursts.json
+  baton train here/*.rec there/*.rec --split machine
+  baton train here/*.rec there/*.rec --data small.bursts --data-size 2048 --data-only")]
 pub(crate) struct Args {
     /// Recordings, or data sets that `--data` wrote
     #[arg(required = true, value_name = "FILE")]
@@ -54,7 +57,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
 
-    /// Samples of an application, at most; which ones, the seed says
+    /// Thin that data set to a file of at most so many KiB: evenly, each application on each machine to
+    /// equally many samples if it has more; which ones, the seed says. What is learned is learned from these
+    #[arg(long, value_name = "KIB", requires = "data", value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    data_size: Option<u32>,
+
+    /// Write the data set, and train nothing
+    #[arg(long, requires = "data", conflicts_with_all = ["trainer", "output", "split"])]
+    data_only: bool,
+
+    /// What to hold out for the table
+    #[arg(long, value_enum, default_value = "application")]
+    split: Split,
+
+    /// Samples of an application on a machine, at most; which ones, the seed says
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1000..))]
     samples: u32,
 
@@ -65,6 +81,27 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What to hold out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Split {
+    /// Each application in turn
+    Application,
+    /// Each machine in turn, with all its applications
+    Machine,
+    /// The last fifth of each recording's time
+    Time,
+}
+
+impl From<Split> for By {
+    fn from(split: Split) -> Self {
+        match split {
+            Split::Application => Self::Application,
+            Split::Machine => Self::Machine,
+            Split::Time => Self::Time,
+        }
+    }
 }
 
 /// A way to train.
@@ -103,11 +140,25 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
-    let all = load::all(&args.files)?;
+    let mut all = load::all(&args.files)?;
     if let Some(path) = &args.data {
+        if let Some(size) = args.data_size {
+            let thinned = all.thinned_to(size as usize * 1024, args.seed);
+            all = thinned.map_err(|error| load::bad_data(path, &error))?;
+        }
         let written = all.write(path);
         written.map_err(|error| load::io(path, "write", &error))?;
+        if args.data_only {
+            print::data(args.json, path, &all)?;
+            return Ok(ExitCode::SUCCESS);
+        }
     }
+    train(args, &all)
+}
+
+/// Trains on what is held out of nothing, and prints the table of what is.
+fn train(args: &Args, all: &Data) -> anyhow::Result<ExitCode> {
+    let by = By::from(args.split);
     let data = all.thinned(args.samples as usize, args.seed);
     let trainers: Vec<Trainer> = args
         .trainer
@@ -116,13 +167,13 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         .collect();
     let mut progress = Progress::new();
     let mut told = |what: &str, step, of, loss| progress.step(what, step, of, loss);
-    let found = judge::by_application(&data, &trainers, &mut told).map_err(untrained)?;
+    let found = judge::by(by, &data, &trainers, &mut told).map_err(untrained)?;
     if found.is_empty() {
         progress.clear();
         return Err(Failure::new(
             Code::Other("too-few", 2),
             format!(
-                "no application has {} bursts that are whole: record longer",
+                "no application that is held out has {} bursts that are whole: record longer",
                 judge::SAMPLES_MIN
             ),
         )
@@ -133,7 +184,13 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             let model = train_on_all(&data, &trainers[0], &mut progress)?;
             let file = ModelFile {
                 model,
-                provenance: judge::provenance(&all, args.samples as usize, args.seed, &trainers[0]),
+                provenance: judge::provenance(
+                    all,
+                    args.samples as usize,
+                    args.seed,
+                    &trainers[0],
+                    by,
+                ),
                 scores: judge::scores_for_file(&found, trainers[0].name()),
             };
             file.write(path)
@@ -143,18 +200,21 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         None => None,
     };
     progress.clear();
-    print::report(
-        args.json,
-        (data.samples.len(), &all.digest()),
-        &found,
-        args.output.as_deref().zip(digest.as_deref()),
-    )?;
+    print::Report {
+        by,
+        samples: data.samples.len(),
+        data: &all.digest(),
+        found: &found,
+        model: args.output.as_deref().zip(digest.as_deref()),
+    }
+    .print(args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn untrained(error: TrainError) -> Failure {
     let code = match error {
         TrainError::TooFew(..) => "too-few",
+        TrainError::OneMachine(_) => "one-machine",
         TrainError::Constant => "nothing-varies",
         TrainError::Diverged { .. } | TrainError::Defect(_) => "not-trained",
     };
@@ -163,22 +223,11 @@ fn untrained(error: TrainError) -> Failure {
 
 /// The model of all applications.
 fn train_on_all(data: &Data, trainer: &Trainer, progress: &mut Progress) -> anyhow::Result<Model> {
-    let split = Split::by_time(data, 0.0);
+    let split = baton_train::Split::by_time(data, 0.0);
     let mut told = |step, of, loss| progress.step("the model", step, of, loss);
     let trained = trainer.train(&split, &mut told).map_err(untrained)?;
     let model = trained.model().cloned();
     model.ok_or_else(|| untrained(Defect::Milliseconds.into()).into())
-}
-
-/// How much of the average's loss is left, for each trainer.
-fn summary(found: &[HeldOut]) -> Vec<(&str, f64)> {
-    let Some(first) = found.first() else {
-        return Vec::new();
-    };
-    let names = first.scores.iter().map(|scores| scores.name.as_str());
-    names
-        .filter_map(|name| Some((name, against_average(found, name)?)))
-        .collect()
 }
 
 /// One line on standard error, if a person watches.
