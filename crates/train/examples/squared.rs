@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Never ends early.
         patience: epochs,
         seed: 1,
+        threads: 1,
     };
     let begin = Instant::now();
     let mlp = train(&split.train, &split.stop, &config, &mut |_, _, _| ())?;

@@ -248,6 +248,7 @@ pub fn provenance(
                 epochs,
                 patience,
                 seed: _,
+                threads: _,
             } = config;
             format!(
                 "{look:?}, hidden {hidden:?}, {target:?}, rate {rate}, batches of {batch}, at most {epochs} epochs, \

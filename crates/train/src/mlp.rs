@@ -1,7 +1,12 @@
 //! Dense networks: rectified hidden layers, trained with Adam.
 //!
-//! Plain loops over a batch, in single precision. Sums are added up in one order, so equal data, seeds
-//! and configurations give equal networks.
+//! Plain loops over the shards of a batch, in single precision. Shards are of so many samples, however many threads
+//! there are, and sums are added up in one order, so equal data, seeds and configurations give equal networks.
+
+mod shard;
+mod team;
+
+use std::{sync::RwLock, thread};
 
 use baton_model::{Defect, Dense, Feature, Inputs, Lossy, Network, quantise};
 use baton_policy::Rng;
@@ -11,6 +16,9 @@ use crate::{
     boost::TrainError,
     look::{above_base, value},
 };
+
+use shard::Rows;
+use team::{Board, Team};
 
 /// What a network is to predict.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +36,15 @@ impl Target {
         match self {
             Self::Quantiles(shares) => shares.len(),
             _ => 1,
+        }
+    }
+
+    /// The loss of an output, and its slope, where it is below what is wanted by this much.
+    fn loss(&self, output: usize, error: f32) -> (f32, f32) {
+        match self {
+            Self::Quantiles(shares) if error >= 0.0 => (shares[output] * error, -shares[output]),
+            Self::Quantiles(shares) => ((shares[output] - 1.0) * error, 1.0 - shares[output]),
+            _ => (error * error, -2.0 * error),
         }
     }
 }
@@ -51,6 +68,8 @@ pub struct Config {
     pub patience: usize,
     /// Of the weights at the beginning and of the order of samples.
     pub seed: u64,
+    /// How many threads count, where there is enough to do for more than one; the outcome is the same for each number.
+    pub threads: usize,
 }
 
 impl Default for Config {
@@ -64,6 +83,7 @@ impl Default for Config {
             epochs: 30,
             patience: 4,
             seed: 1,
+            threads: 2,
         }
     }
 }
@@ -83,7 +103,7 @@ impl Config {
     }
 }
 
-/// Weights by input, then by neuron, so that a step goes through them in order.
+/// Weights by neuron, then by input.
 #[derive(Clone, Debug, PartialEq)]
 struct Layer {
     inputs: usize,
@@ -115,7 +135,7 @@ struct Moments {
 const BETA: (f32, f32) = (0.9, 0.999);
 const EPSILON: f32 = 1e-8;
 
-/// Values of one layer for one sample, or slopes.
+/// Values of one layer for one sample.
 type Row = Vec<f32>;
 
 impl Layer {
@@ -133,33 +153,11 @@ impl Layer {
 
     fn forward(&self, values: &[f32], out: &mut Row) {
         out.clear();
-        out.extend(&self.bias);
-        for (value, weights) in values.iter().zip(self.weights.chunks_exact(self.outputs)) {
-            if *value == 0.0 {
-                continue;
-            }
-            for (sum, weight) in out.iter_mut().zip(weights) {
-                *sum += value * weight;
-            }
-        }
-    }
-
-    /// Adds a sample's slopes to those of the weights, and tells those of the values.
-    fn backward(&self, values: &[f32], slopes: &[f32], sums: &mut Self, before: &mut Row) {
-        before.clear();
-        for (sum, slope) in sums.bias.iter_mut().zip(slopes) {
-            *sum += slope;
-        }
-        let rows = self.weights.chunks_exact(self.outputs);
-        let sums = sums.weights.chunks_exact_mut(self.outputs);
-        for ((value, weights), sums) in values.iter().zip(rows).zip(sums) {
-            let mut slope_of_value = 0.0;
-            for ((sum, weight), slope) in sums.iter_mut().zip(weights).zip(slopes) {
-                *sum += value * slope;
-                slope_of_value += weight * slope;
-            }
-            before.push(slope_of_value);
-        }
+        let neurons = self.weights.chunks_exact(self.inputs).zip(&self.bias);
+        out.extend(neurons.map(|(weights, bias)| {
+            let pairs = weights.iter().zip(values);
+            pairs.fold(*bias, |sum, (weight, value)| sum + weight * value)
+        }));
     }
 
     fn zeros(&self) -> Self {
@@ -168,6 +166,21 @@ impl Layer {
             bias: vec![0.0; self.bias.len()],
             ..*self
         }
+    }
+
+    fn clear(&mut self) {
+        self.weights.fill(0.0);
+        self.bias.fill(0.0);
+    }
+
+    fn add(&mut self, other: &Self) {
+        let all = |sums: &mut [f32], more: &[f32]| {
+            for (sum, more) in sums.iter_mut().zip(more) {
+                *sum += more;
+            }
+        };
+        all(&mut self.weights, &other.weights);
+        all(&mut self.bias, &other.bias);
     }
 }
 
@@ -193,6 +206,36 @@ impl Moments {
         all(&mut layer.bias, &mut self.bias, &sums.bias);
     }
 }
+
+/// Adam: what it remembers of each layer, and how much of the beginning is in that still.
+struct Adam {
+    moments: Vec<Moments>,
+    /// The slopes of a step.
+    sums: Vec<Layer>,
+    decay: (f32, f32),
+}
+
+impl Adam {
+    fn new(layers: Vec<Layer>) -> Self {
+        Self {
+            moments: layers.iter().map(Moments::of).collect(),
+            sums: layers,
+            decay: (1.0, 1.0),
+        }
+    }
+
+    /// A step along `sums`, which are of so many samples.
+    fn step(&mut self, layers: &mut [Layer], rate: f32, count: f32) {
+        self.decay = (self.decay.0 * BETA.0, self.decay.1 * BETA.1);
+        let rate = rate * (1.0 - self.decay.1).sqrt() / (1.0 - self.decay.0);
+        for ((moments, layer), sums) in self.moments.iter_mut().zip(layers).zip(&self.sums) {
+            moments.step(layer, sums, rate, count);
+        }
+    }
+}
+
+/// Mean losses on the samples to learn from and on those to stop by, after each epoch.
+type Losses = Vec<(f64, f64)>;
 
 /// Milliseconds of a burst on the scale of logarithms.
 fn milliseconds(burst: u16) -> f32 {
@@ -263,24 +306,19 @@ impl Mlp {
         }));
     }
 
-    /// The loss of predictions, and its slopes.
-    fn loss(&self, outputs: &[f32], sample: &Sample, slopes: &mut Row) -> f32 {
-        let wanted = self.wanted(sample);
-        slopes.clear();
-        let mut sum = 0.0;
-        for (index, output) in outputs.iter().enumerate() {
-            let error = wanted - output;
-            let (loss, slope) = match &self.target {
-                Target::Quantiles(shares) if error >= 0.0 => {
-                    (shares[index] * error, -shares[index])
-                }
-                Target::Quantiles(shares) => ((shares[index] - 1.0) * error, 1.0 - shares[index]),
-                _ => (error * error, -2.0 * error),
-            };
-            sum += loss;
-            slopes.push(slope);
+    /// The rows of samples one after the other.
+    fn rows<'a>(&self, samples: impl Iterator<Item = &'a Sample>) -> Rows {
+        let (mut inputs, mut wanted, mut row) = (Vec::new(), Vec::new(), Row::new());
+        for sample in samples {
+            self.row(sample, &mut row);
+            inputs.extend_from_slice(&row);
+            wanted.push(self.wanted(sample));
         }
-        sum / outputs.len() as f32
+        Rows {
+            width: self.inputs.list.len(),
+            inputs,
+            wanted,
+        }
     }
 
     /// All layers' values; the first is the input.
@@ -294,18 +332,6 @@ impl Mlp {
                 }
             }
         }
-    }
-
-    fn mean_loss(&self, samples: &[Sample]) -> f64 {
-        let mut values: Vec<Row> = vec![Row::new(); self.layers.len() + 1];
-        let mut slopes = Row::new();
-        let mut sum = 0.0;
-        for sample in samples {
-            self.row(sample, &mut values[0]);
-            self.forward(&mut values);
-            sum += f64::from(self.loss(&values[self.layers.len()], sample, &mut slopes));
-        }
-        sum / samples.len() as f64
     }
 
     /// Predictions of a sample on the scale of logarithms.
@@ -352,20 +378,18 @@ impl Mlp {
 
 impl From<&Layer> for Dense {
     fn from(layer: &Layer) -> Self {
-        let weight =
-            |input: usize, output: usize| layer.weights[input * layer.outputs + output].into();
+        let neurons = layer.weights.chunks_exact(layer.inputs);
         Self {
-            weights: (0..layer.outputs)
-                .map(|output| {
-                    (0..layer.inputs)
-                        .map(|input| weight(input, output))
-                        .collect()
-                })
+            weights: neurons
+                .map(|weights| weights.iter().map(|weight| f64::from(*weight)).collect())
                 .collect(),
             bias: layer.bias.iter().map(|bias| f64::from(*bias)).collect(),
         }
     }
 }
+
+/// Of fewer weights a thread has done a shard before another one has heard of its own.
+const WEIGHTS_MIN: usize = 512;
 
 /// Trains a network; that of the epoch which was best for the samples to stop by comes out.
 ///
@@ -383,85 +407,84 @@ pub fn train(
         return Err(TrainError::TooFew(train.len(), stop.len()));
     }
     let mut network = Mlp::new(train, config)?;
-    let mut moments: Vec<Moments> = network.layers.iter().map(Moments::of).collect();
+    let rows = network.rows(train.iter().chain(stop));
+    let weights: usize = network.layers.iter().map(|layer| layer.weights.len()).sum();
+    let board = Board {
+        rows: &rows,
+        layers: RwLock::new(std::mem::take(&mut network.layers)),
+        target: &config.target,
+    };
+    (network.layers, network.losses) = thread::scope(|scope| {
+        let threads = if weights < WEIGHTS_MIN {
+            1
+        } else {
+            config.threads
+        };
+        let team = Team::new(&board, config.batch, threads, scope);
+        learn(&board, team, (train.len(), stop.len()), config, progress)
+    })?;
+    Ok(network)
+}
+
+/// Goes through the first rows epoch by epoch, and stops by those after them; gives the weights of the best epoch, and
+/// the losses of all.
+fn learn(
+    board: &Board<'_>,
+    mut team: Team<'_>,
+    (train, stop): (usize, usize),
+    config: &Config,
+    progress: &mut dyn FnMut(usize, usize, f64),
+) -> Result<(Vec<Layer>, Losses), TrainError> {
+    let layers = || {
+        board
+            .layers
+            .read()
+            .expect("nobody panicked with it")
+            .clone()
+    };
     let mut rng = Rng::new(config.seed ^ 0x006f_7264_6572);
-    let mut order: Vec<u32> = (0..train.len() as u32).collect();
-    let (mut best, mut best_loss, mut best_epoch) = (network.clone(), f64::INFINITY, 0);
+    let mut order: Vec<u32> = (0..train as u32).collect();
+    let after: Vec<u32> = (train as u32..(train + stop) as u32).collect();
+    let mut adam = Adam::new(layers());
+    let (mut best, mut best_loss, mut best_epoch) = (layers(), f64::INFINITY, 0);
     let mut losses = Vec::new();
-    let (mut decay, mut pass) = ((1.0_f32, 1.0_f32), Pass::new(network.layers.len()));
     for epoch in 1..=config.epochs {
         for index in (1..order.len()).rev() {
             order.swap(index, rng.below(index as u64 + 1) as usize);
         }
         let mut sum = 0.0;
         for batch in order.chunks(config.batch) {
-            let samples = batch.iter().map(|index| &train[*index as usize]);
-            let sums = pass.slopes(&network, samples, &mut sum);
-            decay = (decay.0 * BETA.0, decay.1 * BETA.1);
-            let rate = config.rate * (1.0 - decay.1).sqrt() / (1.0 - decay.0);
-            for ((moments, layer), sums) in moments.iter_mut().zip(&mut network.layers).zip(&sums) {
-                moments.step(layer, sums, rate, batch.len() as f32);
-            }
+            team.run(batch, true);
+            sum += team.loss();
+            team.slopes(&mut adam.sums);
+            let mut layers = board.layers.write().expect("nobody panicked with it");
+            adam.step(&mut layers, config.rate, batch.len() as f32);
         }
-        let loss = network.mean_loss(stop);
+        let loss = mean_loss(&mut team, &after);
         if !loss.is_finite() {
             return Err(TrainError::Diverged { epoch });
         }
-        losses.push((sum / train.len() as f64, loss));
+        losses.push((sum / train as f64, loss));
         progress(epoch, config.epochs, loss);
         if loss < best_loss {
-            (best, best_loss, best_epoch) = (network.clone(), loss, epoch);
+            (best, best_loss, best_epoch) = (layers(), loss, epoch);
         } else if epoch - best_epoch >= config.patience {
             break;
         }
     }
-    best.losses = losses;
-    Ok(best)
+    Ok((best, losses))
 }
 
-/// Room for the values and slopes of a sample.
-struct Pass {
-    values: Vec<Row>,
-    slopes: Row,
-    before: Row,
-}
-
-impl Pass {
-    fn new(layers: usize) -> Self {
-        Self {
-            values: vec![Row::new(); layers + 1],
-            slopes: Row::new(),
-            before: Row::new(),
-        }
-    }
-
-    /// The sums of a batch's slopes; their losses are added to `sum`.
-    fn slopes<'a>(
-        &mut self,
-        network: &Mlp,
-        batch: impl Iterator<Item = &'a Sample>,
-        sum: &mut f64,
-    ) -> Vec<Layer> {
-        let mut sums: Vec<Layer> = network.layers.iter().map(Layer::zeros).collect();
-        for sample in batch {
-            network.row(sample, &mut self.values[0]);
-            network.forward(&mut self.values);
-            let outputs = &self.values[network.layers.len()];
-            *sum += f64::from(network.loss(outputs, sample, &mut self.slopes));
-            for (index, layer) in network.layers.iter().enumerate().rev() {
-                let values = &self.values[index];
-                layer.backward(values, &self.slopes, &mut sums[index], &mut self.before);
-                if index > 0 {
-                    // A neuron that gave nothing has no slope.
-                    for (slope, value) in self.before.iter_mut().zip(values) {
-                        *slope = if *value > 0.0 { *slope } else { 0.0 };
-                    }
-                }
-                std::mem::swap(&mut self.slopes, &mut self.before);
-            }
-        }
-        sums
-    }
+fn mean_loss(team: &mut Team<'_>, places: &[u32]) -> f64 {
+    let room = team.room();
+    let sum: f64 = places
+        .chunks(room)
+        .map(|places| {
+            team.run(places, false);
+            team.loss()
+        })
+        .sum();
+    sum / places.len() as f64
 }
 
 #[cfg(test)]

@@ -53,6 +53,29 @@ fn equal_seeds_give_equal_networks() {
     assert_ne!(of(3), of(4));
 }
 
+/// Batches of several shards, the last of which is small.
+#[test]
+fn threads_change_nothing() {
+    let (train_on, stop) = (samples(3001, 1), samples(501, 2));
+    let of = |threads| {
+        let config = Config {
+            // Enough weights for more than one thread.
+            hidden: vec![25, 15],
+            epochs: 2,
+            batch: 300,
+            threads,
+            ..config()
+        };
+        train(&train_on, &stop, &config, &mut |_, _, _| ()).expect("it trains")
+    };
+    let one = of(1);
+    let weights: usize = one.layers.iter().map(|layer| layer.weights.len()).sum();
+    assert!(weights >= WEIGHTS_MIN);
+    for threads in [0, 2, 3, 5, 50] {
+        assert_eq!(one, of(threads), "{threads} threads");
+    }
+}
+
 #[test]
 fn slopes_are_those_of_the_loss() {
     let all = samples(300, 1);
@@ -63,13 +86,29 @@ fn slopes_are_those_of_the_loss() {
             ..config()
         };
         let network = Mlp::new(&all, &config).expect("a network");
-        let mut sum = 0.0;
-        let sums = Pass::new(network.layers.len()).slopes(&network, all.iter(), &mut sum);
+        // All of them in one batch; the last shard is not full.
+        let of = |layers: &[Layer]| {
+            let rows = network.rows(all.iter());
+            let board = Board {
+                rows: &rows,
+                layers: RwLock::new(layers.to_vec()),
+                target: &config.target,
+            };
+            let places: Vec<u32> = (0..all.len() as u32).collect();
+            thread::scope(|scope| {
+                let mut team = Team::new(&board, all.len(), 3, scope);
+                let mut sums = layers.to_vec();
+                team.run(&places, true);
+                team.slopes(&mut sums);
+                (sums, mean_loss(&mut team, &places))
+            })
+        };
+        let (sums, _) = of(&network.layers);
         for (layer, weight) in [(0, 7), (0, 30), (1, 3), (1, 29), (2, 2)] {
             let moved = |by: f32| {
-                let mut network = network.clone();
-                network.layers[layer].weights[weight] += by;
-                network.mean_loss(&all)
+                let mut layers = network.layers.clone();
+                layers[layer].weights[weight] += by;
+                of(&layers).1
             };
             let step = 1e-3;
             let measured = (moved(step) - moved(-step)) / f64::from(2.0 * step);
