@@ -266,18 +266,21 @@ impl Data {
         if size > bytes {
             return Err(DataError::TooSmall(size));
         }
-        // So many fit, and so many do not.
-        let (mut fits, mut kept, mut too_many) = (1, least, self.samples.len());
-        while too_many - fits > 1 {
-            let middle = fits + (too_many - fits) / 2;
+        // So many fit, and so many do not: from below, as the whole can be much larger.
+        let (mut fits, mut kept, mut too_many) = (1, least, None);
+        loop {
+            let middle = match too_many {
+                None => fits * 2,
+                Some(too_many) if too_many - fits > 1 => fits + (too_many - fits) / 2,
+                Some(_) => return Ok(kept),
+            };
             let thin = self.thinned(middle, seed);
             if thin.bytes().len() <= bytes {
                 (fits, kept) = (middle, thin);
             } else {
-                too_many = middle;
+                too_many = Some(middle);
             }
         }
-        Ok(kept)
     }
 }
 

@@ -156,7 +156,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     train(args, &all)
 }
 
-/// Trains on what is held out of nothing, and prints the table of what is.
+/// Prints the table of what is held out, and writes the model of all if one is wanted.
 fn train(args: &Args, all: &Data) -> anyhow::Result<ExitCode> {
     let by = By::from(args.split);
     let data = all.thinned(args.samples as usize, args.seed);
