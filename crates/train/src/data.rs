@@ -100,6 +100,21 @@ impl Data {
         }
     }
 
+    /// The data without these applications' samples; the first name that no application has, if there is one.
+    ///
+    /// # Errors
+    /// An application that is not there.
+    pub fn without(mut self, names: &[String]) -> Result<Self, String> {
+        let place = |name: &String| {
+            let place = self.applications.iter().position(|known| known == name);
+            place.map(|place| place as u16).ok_or_else(|| name.clone())
+        };
+        let left_out: Vec<u16> = names.iter().map(place).collect::<Result<_, _>>()?;
+        self.samples
+            .retain(|sample| !left_out.contains(&sample.application));
+        Ok(self)
+    }
+
     /// Takes another one's samples in. Applications and machines of the same name are the same.
     ///
     /// # Errors

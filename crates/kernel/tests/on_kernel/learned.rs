@@ -121,7 +121,8 @@ pub fn faulty() -> Outcome {
         all_well &= heeded < 400
             && off > heeded
             && counter(&report, "model_off") > 0
-            && p99_ms(&report) <= p99_ms(&average) + 20.0
+            // The histogram's buckets are a quarter wide.
+            && p99_ms(&report) <= p99_ms(&average) * 1.25 + 20.0
             && ms(&report, "wait_max_ns") < 1500.0
             && again(&report).1 == 0;
     }

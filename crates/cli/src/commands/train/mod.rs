@@ -74,6 +74,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1000..))]
     samples: u32,
 
+    /// Leave an application out of everything, to judge the model by it; may be repeated
+    #[arg(long, value_name = "APPLICATION")]
+    without: Vec<String>,
+
     /// Seed of whatever is random
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -140,7 +144,11 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
-    let mut all = load::all(&args.files)?;
+    let all = load::all(&args.files)?;
+    let mut all = all.without(&args.without).map_err(|name| {
+        let message = format!("no recording is of {name}, which --without names");
+        Failure::new(Code::Usage, message)
+    })?;
     if let Some(path) = &args.data {
         if let Some(size) = args.data_size {
             let thinned = all.thinned_to(size as usize * 1024, args.seed);
