@@ -92,6 +92,7 @@ s32 BPF_PROG(relay_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fla
 SEC("struct_ops/relay_enqueue")
 void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 {
+	struct task_struct *current = (void *)bpf_get_current_task_btf();
 	struct baton_shared *shared = get_shared();
 	struct task_ctx *tctx = get_task(p);
 	bool woken = enq_flags & SCX_ENQ_WAKEUP;
@@ -107,8 +108,12 @@ void BPF_PROG(relay_enqueue, struct task_struct *p, u64 enq_flags)
 	forget_hints(shared, tctx);
 	if (woken)
 		slept_ns = now - tctx->stopped_ns;
-	if (woken || tctx->fresh)
+	if (woken || tctx->fresh) {
+		/* ops.select_cpu was not asked about a task with one CPU. */
+		if (!tctx->waker_noted)
+			note_waker(p, tctx, current);
 		wake_begin(tctx, now);
+	}
 	waited = tctx->enqueued_ns;
 	if (!waited)
 		tctx->woken = woken;
@@ -377,7 +382,6 @@ s32 BPF_PROG(relay_init_task, struct task_struct *p, struct scx_init_task_args *
 	if (!tctx)
 		return -12; /* ENOMEM */
 	tctx->fresh = args->fork;
-	tctx->unseen = !args->fork;
 	tctx->stopped_ns = scx_bpf_now();
 	return 0;
 }

@@ -182,7 +182,7 @@ static __always_inline int baton_drift_window(struct baton_drift *drift, __u32 m
 
 	drift->epoch_model += model;
 	drift->epoch_average += average;
-	is_last = ++drift->windows == BATON_DRIFT_EPOCH;
+	is_last = ++drift->windows >= BATON_DRIFT_EPOCH;
 	model = drift->epoch_model;
 	average = drift->epoch_average;
 	if (drift->is_off) {
@@ -205,7 +205,8 @@ static __always_inline int baton_drift_window(struct baton_drift *drift, __u32 m
 
 /*
  * A burst ended of which this was the guess. CPUs do this at the same time: the one that makes a
- * window full judges it, and what others add meanwhile counts in the next one.
+ * window full takes its sums and judges them, and what others add meanwhile counts in the next.
+ * The count is never set back, so that no CPU that comes late can make it miss its place.
  */
 static __always_inline int baton_drift_ended(struct baton_drift *drift,
 					     const struct baton_guess *guess, __u16 burst)
@@ -215,13 +216,10 @@ static __always_inline int baton_drift_ended(struct baton_drift *drift,
 
 	__sync_fetch_and_add(&drift->model, model);
 	__sync_fetch_and_add(&drift->average, average);
-	if (__sync_fetch_and_add(&drift->count, 1) != BATON_DRIFT_WINDOW - 1)
+	if (__sync_fetch_and_add(&drift->count, 1) % BATON_DRIFT_WINDOW != BATON_DRIFT_WINDOW - 1)
 		return 0;
-	model = *(volatile __u32 *)&drift->model;
-	average = *(volatile __u32 *)&drift->average;
-	__sync_fetch_and_sub(&drift->model, model);
-	__sync_fetch_and_sub(&drift->average, average);
-	__sync_fetch_and_sub(&drift->count, BATON_DRIFT_WINDOW);
+	model = __sync_lock_test_and_set(&drift->model, 0);
+	average = __sync_lock_test_and_set(&drift->average, 0);
 	return baton_drift_window(drift, model, average);
 }
 

@@ -70,13 +70,20 @@ __noinline int guess_burst(struct task_struct *p __arg_trusted)
 	struct baton_values *values;
 	struct baton_model *model;
 
-	if (!tctx || tctx->guessed)
+	if (!tctx)
+		return 0;
+	prediction_begin(tctx);
+	if (tctx->guessed)
 		return 0;
 	values = bpf_map_lookup_elem(&values_map, &zero);
 	model = bpf_map_lookup_elem(&model_map, &slot);
 	if (!values || !model)
 		return 0;
 	task_features(p, tctx, &features);
+	/* While options change, another CPU may see a place that was never written. */
+	if (model->magic != BATON_MODEL_MAGIC &&
+	    (rule.by == BATON_BY_MODEL || rule.by == BATON_BY_INVERTED))
+		rule.by = BATON_BY_AVERAGE;
 	if (baton_asks_model(&rule, &features)) {
 		baton_infer(model, &features, values);
 		outputs = model->outputs;
@@ -120,6 +127,7 @@ static __always_inline void note_stop(struct task_ctx *tctx, u64 runtime_ns, boo
 {
 	struct baton_history *history = &tctx->history;
 
+	prediction_begin(tctx);
 	baton_ran(history, runtime_ns);
 	if (runnable) {
 		baton_preempted(history);

@@ -173,7 +173,7 @@ reserve_features(struct baton_shared *shared, struct task_struct *p, struct task
 	}
 	__builtin_memset(record, 0, sizeof(*record));
 	task_features(p, tctx, &record->features);
-	if (tctx->guessed)
+	if (tctx->guessed && tctx->epoch == *(volatile u32 *)&prediction_epoch)
 		record->guess = tctx->guess;
 	return &record->event;
 }

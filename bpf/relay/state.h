@@ -65,6 +65,7 @@ struct task_ctx {
 	u8 unseen;		      /* its burst began before the relay came */
 	struct baton_history history; /* kept while options.predict */
 	struct baton_guess guess;     /* of this burst, or else of the last one that was guessed */
+	u32 epoch;		      /* of predictions, that these are of */
 	u8 guessed;		      /* of this burst */
 	char name[BATON_NAME_LEN];    /* as the process knows it */
 };
@@ -144,6 +145,9 @@ struct {
 
 /* Whether the model is still better than the average. */
 struct baton_drift drift;
+
+/* Counts the policies, whose guesses and histories do not mix. */
+u32 prediction_epoch = 1;
 
 /* Resized by the process before loading. */
 struct {
@@ -337,12 +341,30 @@ static __always_inline void placed_by(struct task_ctx *tctx, u32 by)
 	tctx->by[by & (BATON_BY_NR - 1)]++;
 }
 
+/*
+ * What a task's burst so far was is not known if another policy's relay, or none, saw it
+ * begin, and no guess of it is this policy's.
+ */
+static __always_inline void prediction_begin(struct task_ctx *tctx)
+{
+	u32 epoch = *(volatile u32 *)&prediction_epoch;
+
+	if (tctx->epoch == epoch)
+		return;
+	tctx->epoch = epoch;
+	tctx->guessed = 0;
+	tctx->unseen = 1;
+	baton_lost(&tctx->history);
+}
+
 /* A wakeup starts a new burst, and so does a task's creation. */
 static __always_inline void wake_begin(struct task_ctx *tctx, u64 now)
 {
 	if (!tctx->slept && !tctx->fresh)
 		return;
 	if (options.predict) {
+		prediction_begin(tctx);
+		tctx->unseen = 0;
 		baton_woken(&tctx->history, now, tctx->slept ? now - tctx->stopped_ns : 0);
 		if (!tctx->waker_noted)
 			tctx->by_task = 0;

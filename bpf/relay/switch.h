@@ -114,6 +114,7 @@ int relay_switch(struct baton_options *wanted)
 	options = *wanted;
 	/* What was found out is of another model, perhaps. */
 	__builtin_memset(&drift, 0, sizeof(drift));
+	__sync_fetch_and_add(&prediction_epoch, 1);
 	shared->model = options.model;
 	shared->model_off = 0;
 	shared->alive_ns = bpf_ktime_get_ns();

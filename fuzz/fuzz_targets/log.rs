@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         true => machine_file(&mut words).machine(),
         false => any_machine(&mut words),
     };
-    let mode = *words.one_of(&[Mode::Decide, Mode::Hint]);
+    let mode = *words.one_of(&Mode::ALL);
     with_policy(
         policy,
         Live {
@@ -66,6 +66,7 @@ impl Visitor for Live<'_> {
             seed: 1,
             machine: self.machine.clone(),
             classes: Classes::NONE,
+            model: None,
             options: Options::default(),
             kernel: String::new(),
             baton: String::new(),
@@ -202,6 +203,10 @@ fn enqueue(words: &mut Words<'_>, cpu: u32, seq: &mut u64) -> Enqueue {
         runtime_ns: words.number(),
         slept_ns: words.number(),
         waiting: words.index(16),
+        features: (flags & 8 != 0)
+            .then(|| std::array::from_fn(|_| (words.number() & 0x3fff) as u16)),
+        truth_ns: (flags & 16 != 0).then(|| words.number()),
+        ..Enqueue::default()
     }
 }
 

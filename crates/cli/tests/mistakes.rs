@@ -79,7 +79,11 @@ fn nobody_to_ask() {
 fn modes_and_guards_that_make_no_sense() {
     let given = baton(&["run", "edf", "--mode", "guess"]);
     assert_eq!(given.status, 2, "{}", given.stderr);
-    assert!(given.stderr.contains("decide or hint"), "{}", given.stderr);
+    assert!(
+        given.stderr.contains("decide, hint or infer"),
+        "{}",
+        given.stderr
+    );
     check(
         &["run", "edf", "--guard", "p98_wakeup<5ms"],
         2,
@@ -89,7 +93,38 @@ fn modes_and_guards_that_make_no_sense() {
     check(
         &["run", "edf", "--mode", "hint", "--guard", decision],
         2,
-        &["hint mode", "p99_wakeup"],
+        &["hint and infer mode", "p99_wakeup"],
+    );
+}
+
+#[test]
+fn models_that_cannot_be_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/bursts.json");
+    let text = fs::read_to_string(shipped).unwrap();
+    let sim = |model: &str, policy: &str| {
+        let path = directory.path().join("model.json");
+        fs::write(&path, model).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        baton(&["sim", policy, "--workload", "pipe", "--model", &path])
+    };
+    assert_eq!(sim(&text, "learned").status, 0);
+    for (model, word) in [
+        (text[..text.len() / 2].to_owned(), "not a model"),
+        (text.replace("\"schema\":1", "\"schema\":7"), "version 7"),
+        (text.replace("\"seed\":1", "\"seed\":2"), "changed after"),
+        ("{}".to_owned(), "not a model"),
+    ] {
+        let given = sim(&model, "learned");
+        assert_eq!(given.status, 2, "{word}: {}", given.stderr);
+        assert!(given.stderr.contains(word), "{word}: {}", given.stderr);
+    }
+    let given = sim(&text, "edf");
+    assert_eq!(given.status, 2, "{}", given.stderr);
+    assert!(
+        given.stderr.contains("edf uses no model"),
+        "{}",
+        given.stderr
     );
 }
 
@@ -99,7 +134,7 @@ fn what_cannot_be_measured_is_told_before_a_vm_starts() {
         check(&["bench", "kernel", "--policies", variant], 2, words);
     };
     bench("priority/hint", &["priority/hint", "no hint mode"]);
-    bench("edf/guess", &["edf/guess", "decide or hint"]);
+    bench("edf/guess", &["edf/guess", "decide, hint or infer"]);
     bench("edf/foo=1", &["edf/foo=1", "foo"]);
     bench("fifo,edf/slice_ms=x", &["edf/slice_ms=x", "slice_ms"]);
     for arguments in [

@@ -59,7 +59,7 @@ fn help_has_an_example() {
 #[test]
 fn policies_are_listed() {
     let text = baton(&["policies"]).stdout;
-    let names = ["fifo", "edf", "eevdf", "priority", "hybrid"];
+    let names = ["fifo", "edf", "learned", "eevdf", "priority", "hybrid"];
     let listed = |name: &&str| {
         text.lines()
             .any(|line| line.split(' ').next() == Some(name))
@@ -75,7 +75,9 @@ fn policies_are_listed() {
         .collect();
     assert_eq!(listed, names);
     assert_eq!(list[1]["modes"], serde_json::json!(["decide", "hint"]));
-    assert_eq!(list[3]["modes"], serde_json::json!(["decide"]));
+    let all = serde_json::json!(["decide", "hint", "infer"]);
+    assert_eq!(list[2]["modes"], all);
+    assert_eq!(list[4]["modes"], serde_json::json!(["decide"]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The scheduling thread: events in, decisions out, asleep when there is nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     os::fd::AsRawFd,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -41,7 +41,7 @@ const RETRY_ROOM: usize = 1024;
 const NARROW_ROOM: usize = 4096;
 
 /// What the scheduling thread tells at its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ProcessStats {
     /// The driver's counters.
     #[serde(flatten)]
@@ -54,6 +54,8 @@ pub struct ProcessStats {
     pub faults_minor: u64,
     /// Major page faults after the start.
     pub faults_major: u64,
+    /// What the policy counted, by name.
+    pub policy: BTreeMap<&'static str, u64>,
     /// The error number with which the kernel refused a batch of decisions, which ended
     /// the thread.
     pub refused: Option<i32>,
@@ -344,7 +346,12 @@ impl<P: Policy> Process<P> {
         if let Some(recorder) = &mut self.recorder {
             recorder.finish();
         }
+        let mut policy = BTreeMap::new();
+        self.driver.policy().counts(&mut |name, count| {
+            policy.insert(name, count);
+        });
         ProcessStats {
+            policy,
             driver: *self.driver.stats(),
             missed: self.backend.missed,
             unclassified: self.classifier.as_ref().map_or(0, Classifier::overflows),

@@ -55,7 +55,15 @@ impl fmt::Display for RunReport {
             f,
             "  page faults of the scheduling thread: {} minor, {} major; timers lost: {}",
             self.process.faults_minor, self.process.faults_major, self.timers_lost
-        )
+        )?;
+        let counts = self.process.policy.iter();
+        let counts: Vec<_> = counts
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        if counts.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n  counted by the policy: {}", counts.join(", "))
     }
 }
 

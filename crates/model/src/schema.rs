@@ -184,6 +184,12 @@ impl Inputs {
         Self { base: None, list }
     }
 
+    /// The features that are looked at, the base included.
+    pub fn names(&self) -> impl Iterator<Item = Feature> + '_ {
+        let list = self.list.iter().map(|input| input.feature);
+        list.chain(self.base)
+    }
+
     /// The base's value; 0 without a base.
     #[must_use]
     pub fn base_of(&self, features: &Features) -> u16 {

@@ -3,6 +3,7 @@
  * A model's image and features come in, predictions go out; the layout of the image is
  * told with the argument "layout".
  */
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,42 @@ static int names(void)
 	return 0;
 }
 
+#define RACERS	    4
+#define RACE_BURSTS 2000000
+
+static struct baton_drift raced;
+
+static void *race(void *unused)
+{
+	const struct baton_guess guess = {.model = 5000, .average = 5000};
+	__u32 i;
+
+	(void)unused;
+	for (i = 0; i < RACE_BURSTS; i++)
+		baton_drift_ended(&raced, &guess, 5000);
+	return NULL;
+}
+
+/* Many CPUs judge at once; afterwards a model that is wrong must still be off, and come back. */
+static int races(void)
+{
+	const struct baton_guess wrong = {.model = 9000, .average = 5000};
+	pthread_t racers[RACERS];
+	__u32 i, until;
+
+	for (i = 0; i < RACERS; i++)
+		pthread_create(&racers[i], NULL, race, NULL);
+	for (i = 0; i < RACERS; i++)
+		pthread_join(racers[i], NULL);
+	for (until = 0; until < 4 * BATON_DRIFT_WINDOW && !raced.is_off; until++)
+		baton_drift_ended(&raced, &wrong, 5000);
+	printf("%u ", until);
+	for (until = 0; until < 4 && raced.is_off; until++)
+		race(NULL);
+	printf("%u\n", raced.is_off);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct baton_features features = {0};
@@ -155,6 +192,8 @@ int main(int argc, char **argv)
 		return guesses();
 	if (argc > 1 && !strcmp(argv[1], "name"))
 		return names();
+	if (argc > 1 && !strcmp(argv[1], "race"))
+		return races();
 	if (fread(&model, sizeof(model), 1, stdin) != 1 || model.magic != BATON_MODEL_MAGIC)
 		return 1;
 	/* What was there before must not matter. */

@@ -7,9 +7,9 @@ use std::{
 };
 
 use baton_model::{
-    Change, Context, Drift, FEATURES, Feature, Features, Given, Guess, History, IMAGE_BYTES,
-    IMAGE_OFFSETS, Image, Input, Inputs, Layer, Model, Network, OUTPUTS_MAX, Outputs, Prediction,
-    Predictor, Range, Waker, hash_name, log2_q8,
+    Change, Context, DRIFT_WINDOW, Drift, FEATURES, Feature, Features, Given, Guess, History,
+    IMAGE_BYTES, IMAGE_OFFSETS, Image, Input, Inputs, Layer, Model, Network, OUTPUTS_MAX, Outputs,
+    Prediction, Predictor, Range, Waker, hash_name, log2_q8,
     samples::{ends, extremes, features, forest, model, network, sixteen},
     slice_ns,
 };
@@ -31,7 +31,12 @@ impl Host {
         let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
         let status = Command::new(&compiler)
             .args(["-O2", "-Wall", "-Wextra", "-Werror"])
-            .args(["-fsanitize=undefined", "-fno-sanitize-recover", "-o"])
+            .args([
+                "-pthread",
+                "-fsanitize=undefined",
+                "-fno-sanitize-recover",
+                "-o",
+            ])
             .arg(&program)
             .arg("-I")
             .arg(root.join("../../bpf/include"))
@@ -265,7 +270,7 @@ impl Question {
             draw: (rng.next_u64() >> bits, rng.next_u64()),
             had_ns: rng.next_u64() >> bits,
             outputs,
-            count: 1 + (flags >> 5 & 1) as u32,
+            count: 1 + u32::from(flags >> 5 & 1),
             weight: rng.below(10_001) as u32,
             average,
             // Half of them near the model's, so that it is now better, now worse.
@@ -398,6 +403,21 @@ fn guesses_and_what_they_do_are_the_same() {
         assert_eq!(answer[..], expected, "question {index}: {guess:?}");
     }
     assert!(changes[0] > 2, "a model was off {} times", changes[0]);
+}
+
+#[test]
+fn judging_survives_many_cpus_at_once() {
+    let told = Host::compile().run(Some("race"), &[]);
+    let told = String::from_utf8_lossy(&told);
+    let numbers: Vec<u32> = told
+        .split_whitespace()
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let [until, is_off] = numbers[..] else {
+        panic!("{told}");
+    };
+    assert!(until <= 2 * DRIFT_WINDOW, "off after {until} bursts");
+    assert_eq!(is_off, 0, "it did not come back");
 }
 
 #[test]

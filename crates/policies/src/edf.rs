@@ -278,11 +278,6 @@ impl Edf {
         beyond(lead_ns, self.slice_ns as i64)
     }
 
-    /// The number of the task's last enqueue that was heard of.
-    pub(crate) const fn last_seq(state: &EdfTask) -> u64 {
-        state.seq
-    }
-
     /// Whether synchronous wakeups are placed without a decision.
     pub(crate) const fn heeds_sync(&self) -> bool {
         self.sync

@@ -21,7 +21,7 @@
 //!   heeding it, and counts.
 //! - **Slices** follow the guess, but are never longer than those of `edf`: a task that goes beyond its guess is
 //!   found out early, and gets as long again each time.
-//! - **Who is renamed gains nothing**, as the model that comes with Baton does not look at names.
+//! - **Who is renamed gains nothing**: a model that looks at names is refused.
 //! - **In decide mode** the policy guesses, from features that the backend sends along. **In hint mode** it does so
 //!   now and then, and the backend keeps to what it said last. **In infer mode** the backend guesses each burst
 //!   at the moment of placing the task, in the kernel, and the policy says no more than who is ahead
@@ -31,7 +31,9 @@
 
 use core::str::FromStr;
 
-use baton_model::{Drift, Feature, Given, Guess, Model, Prediction, Predictor, Whose, log2_q8, slice_ns};
+use baton_model::{
+    Change, Drift, Feature, Features, Given, Guess, Model, Prediction, Predictor, Whose, log2_q8, slice_ns,
+};
 use baton_policy::{
     ClassUse, Context, Enqueue, EnqueueReason, MS, Mode, Options, Policy, Setup, TaskId, US,
 };
@@ -133,7 +135,22 @@ pub struct Learned {
     rule: Prediction,
     model: Option<Model>,
     drift: Drift,
+    counts: Counts,
     mode: Mode,
+}
+
+/// What the backend counts in infer mode, and the policy in the others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    /// Guesses, by whose they are.
+    guesses: [u64; 6],
+    /// The model's was more than an octave from the average's.
+    apart: u64,
+    off: u64,
+    on: u64,
+    judged: u64,
+    error_model: u64,
+    error_average: u64,
 }
 
 /// What the policy keeps of a task.
@@ -181,6 +198,7 @@ impl Policy for Learned {
             edf: Edf::new(setup),
             model: setup.model.cloned(),
             drift: Drift::default(),
+            counts: Counts::default(),
             mode: setup.mode,
         }
     }
@@ -200,13 +218,12 @@ impl Policy for Learned {
         let asked = Asked::of(cx, id);
         let (now_ns, start_ns) = (cx.now_ns(), cx.task(id).key.start_ns);
         let state = cx.state(id);
-        let before = Edf::last_seq(&state.edf);
         let lead = self.edf.lead(&mut state.edf, asked.weight(), enqueue);
         // In infer mode the backend guesses.
         let delay_ns = match self.mode {
             Mode::Infer => 0,
             Mode::Decide | Mode::Hint => {
-                self.guess(state, enqueue, start_ns, before);
+                self.guess(state, enqueue, start_ns);
                 self.rule.delay_ns(state.guess.burst, asked.weight())
             }
         };
@@ -238,34 +255,71 @@ impl Policy for Learned {
             .key_offset(offset);
     }
 
-    fn cpu_online(&mut self, cx: &mut Context<'_, LearnedTask>, cpu: u32, online: bool) {
-        let _ = (cpu, online);
+    fn cpu_online(&mut self, cx: &mut Context<'_, LearnedTask>, _: u32, _: bool) {
         self.edf.set_cpus(cx.online().len());
+    }
+
+    fn counts(&self, tell: &mut dyn FnMut(&'static str, u64)) {
+        if self.mode == Mode::Infer {
+            return;
+        }
+        let counts = &self.counts;
+        for (name, whose) in [
+            ("guess_model", Whose::Model),
+            ("guess_average", Whose::Average),
+            ("guess_unsure", Whose::Unsure),
+            ("guess_off", Whose::Off),
+            ("guess_regular", Whose::Regular),
+        ] {
+            tell(name, counts.guesses[whose as usize]);
+        }
+        tell("guess_apart", counts.apart);
+        tell("model_off", counts.off);
+        tell("model_on", counts.on);
+        tell("judged", counts.judged);
+        tell("error_model", counts.error_model);
+        tell("error_average", counts.error_average);
     }
 }
 
 impl Learned {
-    /// Guesses the burst that a task begins, and looks what became of the last guess; `before` is the
-    /// number of its last enqueue that was heard of.
-    fn guess(&mut self, state: &mut LearnedTask, enqueue: &Enqueue, start_ns: u64, before: u64) {
+    /// Guesses the burst that a task begins, and looks what became of the last guess.
+    fn guess(&mut self, state: &mut LearnedTask, enqueue: &Enqueue, start_ns: u64) {
         let begins = matches!(enqueue.reason, EnqueueReason::Wakeup | EnqueueReason::New);
         let Some(features) = enqueue.features.filter(|_| begins) else {
             return;
         };
-        // Only if nothing of the task went past unheard is its last burst the one that was guessed.
-        let is_next = enqueue.seq == before + 1
-            && !matches!(state.guess.whose, Whose::Nobody | Whose::Regular);
-        let knew = features[Feature::Known as usize] > log2_q8(2);
-        if is_next && knew && self.rule.has_candidate() {
-            let burst = features[Feature::Last1 as usize];
-            self.drift.ended(&state.guess, burst);
-        }
+        self.judge(&state.guess, &features);
         let given = Given {
             is_off: self.drift.is_off(),
             draw: (enqueue.seq, start_ns),
             truth_ns: enqueue.truth_ns,
         };
-        state.guess = self.rule.guess(self.model.as_ref(), &features, &given);
+        let guess = self.rule.guess(self.model.as_ref(), &features, &given);
+        state.guess = guess;
+        self.counts.guesses[guess.whose as usize] += 1;
+        let is_apart = guess.model.abs_diff(guess.average) > 256;
+        self.counts.apart += u64::from(self.rule.has_candidate() && is_apart);
+    }
+
+    /// Compares the last guess with the task's last burst. Bursts may have gone past unheard meanwhile; then this is
+    /// a later one, for which the guess stood too.
+    fn judge(&mut self, guess: &Guess, features: &Features) {
+        let is_asked = !matches!(guess.whose, Whose::Nobody | Whose::Regular);
+        // Of a task's first burst the average knows nothing.
+        let knew = features[Feature::Known as usize] > log2_q8(2);
+        if !is_asked || !knew || !self.rule.has_candidate() {
+            return;
+        }
+        let burst = features[Feature::Last1 as usize];
+        self.counts.judged += 1;
+        self.counts.error_model += u64::from(guess.model.abs_diff(burst));
+        self.counts.error_average += u64::from(guess.average.abs_diff(burst));
+        match self.drift.ended(guess, burst) {
+            Some(Change::Off) => self.counts.off += 1,
+            Some(Change::On) => self.counts.on += 1,
+            None => {}
+        }
     }
 
     /// The slice; 0 is what the backend's rule makes.

@@ -2,7 +2,7 @@
 
 use alloc::{format, vec::Vec};
 
-use baton_model::{Given, Guess, Whose};
+use baton_model::{Feature, Given, Guess, Whose};
 
 use crate::{
     Classes, Context, CpuSet, Decision, Enqueue, EnqueueReason, Event, EventKind, Machine, Mode,
@@ -59,6 +59,18 @@ impl<P: Policy> Driver<P> {
                 "{name} has no {mode} mode, or none on this machine with these classes: run it \
                  without --mode, or run a policy that has one"
             )));
+        }
+        if let Some(model) = setup.model.filter(|_| P::USES_MODEL)
+            && model
+                .inputs()
+                .names()
+                .any(|feature| feature == Feature::Name)
+        {
+            return Err(SetupError(
+                "the model looks at tasks' names, so that whoever renames a task could get it a better place: \
+                 train one that does not"
+                    .into(),
+            ));
         }
         let options = options.for_classes(setup.classes, P::CLASS_USE);
         Ok(Self {

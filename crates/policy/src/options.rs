@@ -200,7 +200,7 @@ impl Options {
     /// The options within a backend's bounds: slices between [`Self::SLICE_MIN_NS`]
     /// and [`Self::SLICE_MAX_NS`], rescue after 1 ms to 1 s, starvation after 10 ms to
     /// 2 s (the kernel takes the machine back after 5), 1 to 2^20 tasks, patience of at
-    /// most half the time to rescue. What is outside goes to the nearer bound.
+    /// most half the time to rescue, a guess's delay of at most 1 s. What is outside goes to the nearer bound.
     #[must_use]
     pub fn clamped(self) -> Self {
         Self {
@@ -214,6 +214,10 @@ impl Options {
                 .clamp(Self::SLICE_MIN_NS, Self::SLICE_MAX_NS),
             starve_after_ns: self.starve_after_ns.clamp(10 * MS, 2 * SEC),
             tasks_max: self.tasks_max.clamp(1, 1 << 20),
+            prediction: self.prediction.map(|rule| Prediction {
+                delay_max_ns: rule.delay_max_ns.min(SEC),
+                ..rule
+            }),
             requeue_patience_ns: self
                 .requeue_patience_ns
                 .min(self.rescue_after_ns.clamp(MS, SEC) / 2),

@@ -126,6 +126,9 @@ pub trait Policy: Sized {
     /// Events were lost: counts that the policy keeps over events may be off.
     fn lost(&mut self, _cx: &mut Context<'_, Self::Task>, _count: u64) {}
 
+    /// What the policy counted, name and number each, for reports; asked once at the end.
+    fn counts(&self, _tell: &mut dyn FnMut(&'static str, u64)) {}
+
     /// All events that had happened by now are delivered. A policy that collects
     /// before it decides does so here.
     fn batch_end(&mut self, _cx: &mut Context<'_, Self::Task>) {}

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use baton_model::{Feature, Input, Inputs, Layer, Model, ModelFile, Network, Provenance, Range};
 use baton_policy::{MS, Mode, SEC};
-use baton_sim::{Config, Report, run_named};
+use baton_sim::{Actor, Config, Report, Spawn, Stage, Step, run_named};
 use common::{beats, config};
 
 const MODES: [Mode; 2] = [Mode::Decide, Mode::Infer];
+const ALL_MODES: [Mode; 3] = Mode::ALL;
 const SEEDS: std::ops::Range<u64> = 1..6;
 
 /// A run of two seconds with these parameters.
@@ -119,6 +120,41 @@ fn a_wrong_model_is_off_within_100_ms() {
         let report = play(&config);
         assert_eq!(report.counter("model_off"), 1, "{by}: {report}");
         assert!(report.counter("guess_off") > 0, "{by}: {report}");
+    }
+}
+
+/// Computes from 50 us to 1.6 ms, each octave as likely, or sleeps 1 ms, by a coin, for ever.
+struct Wild;
+
+impl Actor for Wild {
+    fn step(&mut self, stage: &mut Stage) -> Step {
+        let now_ns = stage.now_ns();
+        match stage.rng().below(2) {
+            0 => Step::SleepUntil(now_ns + MS),
+            _ => Step::Compute((50_000_u64 << stage.rng().below(6)).max(1)),
+        }
+    }
+}
+
+#[test]
+fn an_absurd_model_is_found_out_in_every_mode() {
+    for mode in ALL_MODES {
+        for middle in [i32::MIN / 2, i32::MAX / 2] {
+            let mut config = common::play(2 * SEC, |stage| {
+                for _ in 0..8 {
+                    stage.spawn(Spawn::new("wild", Stage::NO_PART, Wild));
+                }
+            });
+            config.mode = mode;
+            config.model = Some(always(middle));
+            let report = play(&config);
+            let (heeded, off) = (report.counter("guess_model"), report.counter("guess_off"));
+            assert!(
+                report.counter("model_off") > 0 && off > heeded,
+                "{}, {middle}: {report}",
+                mode.name()
+            );
+        }
     }
 }
 

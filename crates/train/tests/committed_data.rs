@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use baton_model::ModelFile;
 use baton_train::Data;
 
 /// Fewer samples of an application on a machine are not judged.
@@ -33,8 +34,16 @@ fn it_is_of_many_applications_and_two_machines() {
     assert!(used.count() >= 2, "{:?}", data.machines);
     let applications: BTreeSet<_> = machines.iter().flatten().collect();
     assert!(applications.len() >= 10, "{:?}", data.applications);
+    the_model_is_of(data.clone());
     // The card names it.
     let card = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/data-card.md");
     let card = std::fs::read_to_string(card).expect("it is text");
     assert!(card.contains(&data.digest()), "{}", data.digest());
+}
+
+/// The model that comes with Baton learned from this data, but for Baton's own workloads.
+fn the_model_is_of(data: Data) {
+    let ours = ["build", "frames", "messaging", "requests"].map(String::from);
+    let others = data.without(&ours).expect("they are there");
+    assert_eq!(others.digest(), ModelFile::shipped().provenance.data);
 }

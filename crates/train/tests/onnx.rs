@@ -73,6 +73,7 @@ fn samples(tasks: &[Features]) -> Vec<Sample> {
     let sample = |features: &Features| Sample {
         features: *features,
         burst: 0,
+        first: 0,
         histogram: [0; 2],
         application: 0,
         recording: 0,

@@ -51,7 +51,8 @@ pub(crate) struct Args {
     /// Task classes for the policy: who belongs to which, and what is asked for them
     #[arg(long, value_name = "FILE", requires = "policy")]
     classes: Option<PathBuf>,
-    /// Whether the policy decides each dispatch, or hints and the kernel dispatches at once
+    /// Whether the policy decides each dispatch, hints and the kernel dispatches at once, or has the kernel guess
+    /// each burst by a model and dispatch by that (decide, hint, infer)
     #[arg(long, value_name = "MODE", value_parser = mode, requires = "policy")]
     mode: Option<Mode>,
     /// The policy's model, instead of the one that comes with Baton

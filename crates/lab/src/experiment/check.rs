@@ -11,13 +11,19 @@ use baton_workload::{Part, Workload};
 
 use super::{Backend, Error, Experiment, Runs, Scheduler, Variant};
 
-/// Makes a policy, to see whether it takes the mode and the parameters.
-struct Check<'a>(&'a Setup<'a>);
+/// Makes a policy, to see whether it takes the mode and the parameters, and a model if one is named.
+struct Check<'a>(&'a Setup<'a>, bool);
 
 impl Visitor for Check<'_> {
     type Output = Result<(), String>;
 
     fn visit<P: Policy + 'static>(self) -> Self::Output {
+        if self.1 && !P::USES_MODEL {
+            return Err(format!(
+                "{} uses no model: leave it out, or run learned",
+                P::NAME
+            ));
+        }
         let driver = Driver::<P>::new(self.0);
         driver.map(|_| ()).map_err(|error| error.to_string())
     }
@@ -152,7 +158,7 @@ impl Experiment {
                     return Some(Obstacle::Mistake(format!("{path}: {error}")));
                 }
                 let setup = Setup::with_params(machine, 1, params).with_mode(*mode);
-                match with_policy(policy, Check(&setup)) {
+                match with_policy(policy, Check(&setup, model.is_some())) {
                     Some(checked) => checked.err().map(Obstacle::Mistake),
                     None if self.backend == Backend::Sim => {
                         Some(Obstacle::Mistake(unknown_policy(policy, "")))

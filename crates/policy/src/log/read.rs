@@ -3,10 +3,11 @@
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
+use baton_model::VALUE_MAX;
 use serde::de::DeserializeOwned;
 
 use super::{Header, LogError, MAGIC, VERSION, frame, frame::Frame, kind};
-use crate::{CLASSES_MAX, Classes, Decision, Event, EventKind};
+use crate::{CLASSES_MAX, Classes, Decision, Enqueue, Event, EventKind, Guess};
 
 /// What a log holds after its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +190,10 @@ fn check(event: &Event, cpus: usize) -> Result<(), &'static str> {
                 false => Err("a task's weight that is not 1 to 10000"),
             };
         }
-        EventKind::Enqueue(enqueue) => enqueue.cpu,
+        EventKind::Enqueue(enqueue) => {
+            check_burst(&enqueue)?;
+            enqueue.cpu
+        }
         EventKind::Running { cpu }
         | EventKind::Stopping { cpu, .. }
         | EventKind::CpuDry { cpu }
@@ -202,5 +206,25 @@ fn check(event: &Event, cpus: usize) -> Result<(), &'static str> {
     match (cpu as usize) < cpus {
         true => Ok(()),
         false => Err("a CPU that the header's machine does not have"),
+    }
+}
+
+/// What is told of a task's bursts lies on its scales.
+fn check_burst(enqueue: &Enqueue) -> Result<(), &'static str> {
+    let Guess {
+        burst,
+        model,
+        average,
+        ..
+    } = enqueue.guess;
+    let features = enqueue.features.unwrap_or_default();
+    let is_on_scale = |value: &u16| *value <= VALUE_MAX;
+    match features
+        .iter()
+        .chain([&burst, &model, &average])
+        .all(is_on_scale)
+    {
+        true => Ok(()),
+        false => Err("what is known of a task's bursts is on no scale"),
     }
 }

@@ -316,6 +316,9 @@ impl<P: Policy> Class for Relay<P> {
             self.note_pinned(core, task);
         }
         // The kernel asks ops.select_cpu only where there is a choice.
+        if self.tasks[task as usize].pinned {
+            self.note_waker(core, task, wake.waker);
+        }
         if self.tasks[task as usize].pinned || !self.select_cpu(core, task, &wake) {
             self.enqueue(core, task, !wake.fresh);
         }
@@ -447,6 +450,14 @@ impl<P: Policy> Class for Relay<P> {
             ("guesses", stats.guesses),
             ("guesses_differ", stats.guesses_differ),
         ]);
+        // What the relay counts in one mode, the policy counts in another.
+        self.driver.policy().counts(&mut |name, count| match all
+            .iter_mut()
+            .find(|(known, _)| *known == name)
+        {
+            Some((_, sum)) => *sum += count,
+            None => all.push((name, count)),
+        });
         all
     }
 }

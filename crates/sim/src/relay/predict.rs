@@ -17,6 +17,8 @@ pub(super) struct Bursts {
     pub(super) guess: Guess,
     /// Of this burst.
     guessed: bool,
+    /// Its burst began before the policy came.
+    unseen: bool,
 }
 
 impl<P: Policy> Relay<P> {
@@ -70,6 +72,7 @@ impl<P: Policy> Relay<P> {
         }
         bursts.waker_noted = false;
         bursts.guessed = false;
+        bursts.unseen = false;
     }
 
     /// A task leaves its CPU.
@@ -80,6 +83,10 @@ impl<P: Policy> Relay<P> {
         self.bursts[task as usize].history.ran(runtime_ns);
         if runnable {
             self.bursts[task as usize].history.preempted();
+            return;
+        }
+        if std::mem::take(&mut self.bursts[task as usize].unseen) {
+            self.bursts[task as usize].history.lost();
             return;
         }
         self.judge_guess(task);
@@ -175,12 +182,17 @@ impl<P: Policy> Relay<P> {
         }
     }
 
-    /// The policy that takes over may have another model.
-    pub(super) fn forget_drift(&mut self) {
+    /// The policy that takes over may have another model: no guess is its own, and what bursts were so far is
+    /// not known if nobody counted.
+    pub(super) fn forget_guesses(&mut self) {
         self.drift = Drift::default();
-        let tasks = self.tasks.len();
         if self.predicts() {
-            self.bursts.resize(tasks, Bursts::default());
+            self.bursts.resize(self.tasks.len(), Bursts::default());
+        }
+        for bursts in &mut self.bursts {
+            bursts.guessed = false;
+            bursts.unseen = true;
+            bursts.history.lost();
         }
     }
 }

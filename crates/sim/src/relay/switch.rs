@@ -14,7 +14,7 @@ impl<P: Policy> Relay<P> {
         };
         self.driver = successor;
         self.options = *self.driver.options();
-        self.forget_drift();
+        self.forget_guesses();
         if let Some(log) = &mut self.log {
             log.clone_from(&self.log_head);
         }

@@ -190,15 +190,14 @@ fn train(args: &Args, all: &Data) -> anyhow::Result<ExitCode> {
     let digest = match &args.output {
         Some(path) => {
             let model = train_on_all(&data, &trainers[0], &mut progress)?;
+            let samples = args.samples as usize;
+            let mut provenance = judge::provenance(all, samples, args.seed, &trainers[0], by);
+            if !args.without.is_empty() {
+                provenance.split += &format!("; without {}", args.without.join(", "));
+            }
             let file = ModelFile {
                 model,
-                provenance: judge::provenance(
-                    all,
-                    args.samples as usize,
-                    args.seed,
-                    &trainers[0],
-                    by,
-                ),
+                provenance,
                 scores: judge::scores_for_file(&found, trainers[0].name()),
             };
             file.write(path)
