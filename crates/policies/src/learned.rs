@@ -32,7 +32,8 @@
 use core::str::FromStr;
 
 use baton_model::{
-    Change, Drift, Feature, Features, Given, Guess, Model, Prediction, Predictor, Whose, log2_q8, slice_ns,
+    Change, Drift, Feature, Features, Given, Guess, Model, Prediction, Predictor, Whose, log2_q8,
+    slice_ns,
 };
 use baton_policy::{
     ClassUse, Context, Enqueue, EnqueueReason, MS, Mode, Options, Policy, Setup, TaskId, US,
@@ -340,6 +341,10 @@ impl Learned {
             Mode::Decide => rule_ns - 1,
             Mode::Hint | Mode::Infer => SLICE_MIN_NS,
         };
-        if guessed_ns <= longest_ns { guessed_ns } else { 0 }
+        if guessed_ns <= longest_ns {
+            guessed_ns
+        } else {
+            0
+        }
     }
 }
