@@ -130,14 +130,12 @@ static __always_inline __u32 baton_base(const struct baton_model *model,
 }
 
 /* What an input is: above the least value of its range, and not above the greatest. */
-BATON_FUNCTION int baton_take_inputs(const struct baton_model *model,
-				     const struct baton_features *features, __u32 base,
-				     struct baton_values *values)
+static __always_inline void baton_take_inputs(const struct baton_model *model,
+					      const struct baton_features *features, __u32 base,
+					      struct baton_values *values)
 {
 	__u32 i;
 
-	if (!model || !features || !values)
-		return 0;
 	for (i = 0; i < BATON_INPUTS_MAX; i++) {
 		__s32 value, low, high;
 
@@ -155,7 +153,6 @@ BATON_FUNCTION int baton_take_inputs(const struct baton_model *model,
 			value = high;
 		values->now[i] = value - low;
 	}
-	return 0;
 }
 
 /* The sum of two neurons at the beginning: their biases. */
@@ -262,14 +259,12 @@ BATON_BLOCK(4)
 BATON_BLOCK(5)
 BATON_BLOCK(6)
 
-BATON_FUNCTION int baton_layer(const struct baton_model *model, struct baton_values *values,
-			       __u32 layer, __u32 last)
+static __always_inline void baton_layer(const struct baton_model *model,
+					struct baton_values *values, __u32 layer, __u32 last)
 {
 	__u32 pairs, inputs, start, block, k;
 	const struct baton_layer *of;
 
-	if (!model || !values)
-		return 0;
 	of = &model->layer[layer & (BATON_LAYERS_MAX - 1)];
 	pairs = of->pairs;
 	inputs = of->inputs & 63;
@@ -303,10 +298,9 @@ BATON_FUNCTION int baton_layer(const struct baton_model *model, struct baton_val
 	}
 	/* The last layer's values are what comes out. */
 	if (last)
-		return 0;
+		return;
 	for (k = 0; k < BATON_WIDTH_MAX; k++)
 		values->now[k] = values->next[k];
-	return 0;
 }
 
 static __always_inline void baton_infer_network(const struct baton_model *model,
@@ -378,14 +372,12 @@ static __always_inline void baton_infer_forest(const struct baton_model *model,
 }
 
 /* What the model predicts, in values->outputs. */
-BATON_FUNCTION int baton_infer(const struct baton_model *model,
-			       const struct baton_features *features, struct baton_values *values)
+static __always_inline void baton_infer(const struct baton_model *model,
+					const struct baton_features *features,
+					struct baton_values *values)
 {
-	__u32 base, k;
+	__u32 base = baton_base(model, features), k;
 
-	if (!model || !features || !values)
-		return 0;
-	base = baton_base(model, features);
 	if (model->kind == BATON_MODEL_FOREST) {
 		baton_infer_forest(model, features, base, values);
 	} else {
@@ -396,7 +388,6 @@ BATON_FUNCTION int baton_infer(const struct baton_model *model,
 		if (k < model->outputs)
 			values->outputs[k] += base;
 	}
-	return 0;
 }
 
 #endif /* BATON_MODEL_BPF_H */
