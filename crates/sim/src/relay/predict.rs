@@ -135,7 +135,8 @@ impl<P: Policy> Relay<P> {
     /// CPU time that the burst that a task is in will have had in the end, as far as it knows.
     fn truth_ns(&self, core: &Core, task: u32) -> Option<u64> {
         let told = &core.tasks[task];
-        let rest_ns = told.work / WORK_SCALE + told.actor.as_ref()?.burst_ns();
+        let more_ns = told.actor.as_ref()?.burst_ns();
+        let rest_ns = (told.work / WORK_SCALE).saturating_add(more_ns);
         (rest_ns > 0).then(|| self.tasks[task as usize].burst_ns.saturating_add(rest_ns))
     }
 
