@@ -36,6 +36,23 @@ struct {
 	__type(value, struct inference);
 } batch_map SEC(".maps");
 
+/* A network of 15-10-1 as one would write it first: a weight a word, sums of 64 bits. */
+#define PLAIN_HIDDEN 10
+
+struct plain_network {
+	s32 hidden[PLAIN_HIDDEN][BATON_FEATURES];
+	s32 hidden_bias[PLAIN_HIDDEN];
+	s32 last[PLAIN_HIDDEN];
+	s32 last_bias;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct plain_network);
+} plain_map SEC(".maps");
+
 static long infer_one(u32 index, void *data)
 {
 	struct inference *inference = bpf_map_lookup_elem(&batch_map, &index);
@@ -65,6 +82,34 @@ SEC("tc")
 int infer_once(void *ctx)
 {
 	infer_one(0, NULL);
+	return 0;
+}
+
+/* The yardstick: what the plain network takes, which is not quantised, clamped nor compared. */
+SEC("tc")
+int infer_plain(void *ctx)
+{
+	const struct plain_network *network;
+	struct inference *inference;
+	u32 zero = 0, i, k;
+	s64 sum;
+
+	inference = bpf_map_lookup_elem(&batch_map, &zero);
+	network = bpf_map_lookup_elem(&plain_map, &zero);
+	if (!inference || !network)
+		return 0;
+	sum = network->last_bias;
+#pragma clang loop unroll(disable)
+	for (k = 0; k < PLAIN_HIDDEN; k++) {
+		s64 value = network->hidden_bias[k];
+
+#pragma clang loop unroll(disable)
+		for (i = 0; i < BATON_FEATURES; i++)
+			value += (s64)network->hidden[k][i] * inference->features.of[i];
+		if (value > 0)
+			sum += network->last[k] * (value >> 10);
+	}
+	inference->outputs[0] = sum >> 10;
 	return 0;
 }
 

@@ -57,6 +57,8 @@ fn refused(step: &'static str) -> impl Fn(libbpf_rs::Error) -> InferenceError {
 pub struct Times {
     /// Of a program that does nothing.
     pub nothing_ns: f64,
+    /// Of one that computes a network of 15-10-1 a weight at a time: the yardstick on this machine.
+    pub plain_ns: f64,
     /// Of one that predicts once.
     pub model_ns: f64,
 }
@@ -66,6 +68,12 @@ impl Times {
     #[must_use]
     pub fn net_ns(&self) -> f64 {
         self.model_ns - self.nothing_ns
+    }
+
+    /// What the plain network adds, nanoseconds.
+    #[must_use]
+    pub fn plain_net_ns(&self) -> f64 {
+        self.plain_ns - self.nothing_ns
     }
 }
 
@@ -135,6 +143,7 @@ impl Inference {
         self.write(0, features)?;
         Ok(Times {
             nothing_ns: self.repeat("infer_nothing", repeat)?,
+            plain_ns: self.repeat("infer_plain", repeat)?,
             model_ns: self.repeat("infer_once", repeat)?,
         })
     }

@@ -17,7 +17,7 @@ use crate::table::{Align, table};
 
 /// On this machine's kernel: what one prediction takes, beside a BPF program that does nothing
 ///
-/// Needs root, and loads three programs that nothing is attached to. Rounds take every model
+/// Needs root, and loads programs that nothing is attached to. Rounds take every model
 /// once; the table has medians and quartiles over the rounds of what the prediction adds to
 /// the empty program measured beside it.
 #[derive(clap::Args)]
@@ -51,6 +51,8 @@ struct Measured {
     name: String,
     model: Model,
     net_ns: Vec<f64>,
+    /// As a share of what the plain network took beside it.
+    of_plain: Vec<f64>,
 }
 
 pub(super) fn execute(args: &ModelArgs) -> anyhow::Result<ExitCode> {
@@ -77,6 +79,7 @@ pub(super) fn execute(args: &ModelArgs) -> anyhow::Result<ExitCode> {
             name: name.to_owned(),
             model,
             net_ns: Vec::new(),
+            of_plain: Vec::new(),
         })
         .collect();
     for path in &args.models {
@@ -85,20 +88,23 @@ pub(super) fn execute(args: &ModelArgs) -> anyhow::Result<ExitCode> {
             name: path.display().to_string(),
             model: file.model,
             net_ns: Vec::new(),
+            of_plain: Vec::new(),
         });
     }
     let mut kernel = Inference::load().map_err(refused)?;
-    let mut nothing_ns = Vec::new();
+    let (mut nothing_ns, mut plain_ns) = (Vec::new(), Vec::new());
     for _ in 0..args.rounds {
         let features: Features = samples::features(&mut below);
         for measured in &mut all {
             kernel.set(&measured.model).map_err(refused)?;
             let times = kernel.time(&features, args.repeat).map_err(refused)?;
             nothing_ns.push(times.nothing_ns);
+            plain_ns.push(times.plain_net_ns());
             measured.net_ns.push(times.net_ns());
+            measured.of_plain.push(times.net_ns() / times.plain_net_ns());
         }
     }
-    print(args, &mut all, &mut nothing_ns)?;
+    print(args, &mut all, &mut nothing_ns, &mut plain_ns)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -116,15 +122,22 @@ fn quartiles(values: &mut [f64]) -> [f64; 3] {
     [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
 }
 
-fn print(args: &ModelArgs, all: &mut [Measured], nothing_ns: &mut [f64]) -> anyhow::Result<()> {
-    let nothing = quartiles(nothing_ns);
+fn print(
+    args: &ModelArgs,
+    all: &mut [Measured],
+    nothing_ns: &mut [f64],
+    plain_ns: &mut [f64],
+) -> anyhow::Result<()> {
+    let (nothing, plain) = (quartiles(nothing_ns), quartiles(plain_ns));
     if args.json {
         let models = all.iter_mut().map(|measured| {
             let [low, median, high] = quartiles(&mut measured.net_ns);
-            json!({ "name": measured.name, "net_ns": median, "quartiles": [low, high] })
+            let of_plain = quartiles(&mut measured.of_plain)[1];
+            json!({ "name": measured.name, "net_ns": median, "quartiles": [low, high], "of_plain": of_plain })
         });
         let report = json!({
             "nothing_ns": nothing[1],
+            "plain_net_ns": plain[1],
             "rounds": args.rounds,
             "repeat": args.repeat,
             "models": models.collect::<Vec<_>>(),
@@ -133,7 +146,7 @@ fn print(args: &ModelArgs, all: &mut [Measured], nothing_ns: &mut [f64]) -> anyh
         return Ok(());
     }
     let mut rows = vec![
-        ["model", "products", "ns", "quartiles"]
+        ["model", "products", "ns", "quartiles", "of plain"]
             .map(String::from)
             .to_vec(),
     ];
@@ -148,6 +161,7 @@ fn print(args: &ModelArgs, all: &mut [Measured], nothing_ns: &mut [f64]) -> anyh
             products,
             format!("{median:.0}"),
             format!("{low:.0} to {high:.0}"),
+            format!("{:.2}x", quartiles(&mut measured.of_plain)[1]),
         ]);
     }
     let align = |column| {
@@ -159,10 +173,9 @@ fn print(args: &ModelArgs, all: &mut [Measured], nothing_ns: &mut [f64]) -> anyh
     };
     out!("{}", table(&rows, align));
     outln!(
-        "\nwhat a prediction adds to a program that does nothing, which takes {:.0} ns; {} rounds of {}",
-        nothing[1],
-        args.rounds,
-        args.repeat
+        "\nwhat a prediction adds to a program that does nothing, which takes {:.0} ns; of plain: of what a \
+         network of\n15-10-1 takes that is computed a weight at a time, {:.0} ns, measured beside each; {} rounds of {}",
+        nothing[1], plain[1], args.rounds, args.repeat
     );
     Ok(())
 }
