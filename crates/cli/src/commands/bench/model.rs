@@ -101,7 +101,9 @@ pub(super) fn execute(args: &ModelArgs) -> anyhow::Result<ExitCode> {
             nothing_ns.push(times.nothing_ns);
             plain_ns.push(times.plain_net_ns());
             measured.net_ns.push(times.net_ns());
-            measured.of_plain.push(times.net_ns() / times.plain_net_ns());
+            measured
+                .of_plain
+                .push(times.net_ns() / times.plain_net_ns());
         }
     }
     print(args, &mut all, &mut nothing_ns, &mut plain_ns)?;
@@ -175,7 +177,10 @@ fn print(
     outln!(
         "\nwhat a prediction adds to a program that does nothing, which takes {:.0} ns; of plain: of what a \
          network of\n15-10-1 takes that is computed a weight at a time, {:.0} ns, measured beside each; {} rounds of {}",
-        nothing[1], plain[1], args.rounds, args.repeat
+        nothing[1],
+        plain[1],
+        args.rounds,
+        args.repeat
     );
     Ok(())
 }

@@ -1,0 +1,5 @@
+//! A language model writes scheduling policies, and what judges them.
+
+mod diagnostic;
+
+pub use diagnostic::{Diagnostic, Stage};
