@@ -15,7 +15,6 @@
 //! Without the feature `kernel` a policy builds without clang and only replays.
 
 pub mod app;
-pub mod prelude;
 
 pub use baton_policy::*;
 

@@ -30,6 +30,7 @@ pub mod log;
 mod machine;
 mod options;
 mod policy;
+pub mod prelude;
 mod rng;
 mod task;
 mod time;

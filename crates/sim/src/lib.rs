@@ -19,6 +19,7 @@
 //! - `engine`: events, CPUs, tasks, and the interface to a scheduler;
 //! - `relay`: the scheduler that carries a policy's decisions, the twin of `bpf/`;
 //! - `baseline`: schedulers of the simulator's own, to be compared with;
+//! - [`random`]: random runs, to try schedulers with;
 //! - [`Replay`]: a recording, played again;
 //! - [`Trace`]: what happened, as a recording's events, and for Perfetto.
 //!
@@ -33,6 +34,7 @@ mod config;
 mod digest;
 mod engine;
 mod error;
+pub mod random;
 mod relay;
 mod replay;
 mod report;

@@ -1,18 +1,18 @@
 //! What a run found, as data and as tables for people.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use baton_workload::{Durations, Metric, Quantiles, number, table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a run of the simulator found. Equal runs give equal reports.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The policy or baseline.
     pub scheduler: String,
     /// How it acted: `decide` or `hint`; a baseline has no mode.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Cow<'static, str>>,
     /// The workload with what differs from its defaults.
     pub workload: String,
     /// The machine.
@@ -37,7 +37,7 @@ pub struct Report {
     pub longest_wait: LongestWait,
     /// How far the CPU time of tasks that always wanted it was from their shares by weight; see
     /// `docs/simulator.md`. 0 is fair, 1 is the worst.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fairness_error: Option<f64>,
     /// Moves of tasks between CPUs, by how far.
     pub migrations: Migrations,
@@ -58,7 +58,7 @@ pub struct Report {
 }
 
 /// The longest wait and whose it was.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LongestWait {
     /// Its length, milliseconds.
     pub ms: f64,
@@ -69,7 +69,7 @@ pub struct LongestWait {
 }
 
 /// Moves by distance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migrations {
     /// To a sibling on the same core.
     pub core: u64,
@@ -84,7 +84,7 @@ pub struct Migrations {
 }
 
 /// Time of all CPUs together, seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CpuTime {
     /// Running tasks.
     pub busy_s: f64,
@@ -101,7 +101,7 @@ pub struct CpuTime {
 }
 
 /// Energy by what CPUs did, joules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Energy {
     /// Computing.
     pub busy_j: f64,
@@ -112,10 +112,10 @@ pub struct Energy {
 }
 
 /// One counter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CounterValue {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value.
     pub value: u64,
 }
@@ -174,7 +174,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = self.mode.map_or(String::new(), |mode| format!(" ({mode})"));
+        let mode = self
+            .mode
+            .as_deref()
+            .map_or(String::new(), |mode| format!(" ({mode})"));
         writeln!(
             f,
             "{}{mode}: {} on {}, seed {}\n{} s simulated in {} events, digest {}\n",
@@ -213,7 +216,7 @@ impl fmt::Display for Report {
             .counters
             .iter()
             .filter(|counter| counter.value > 0)
-            .map(|counter| [counter.name.to_owned(), counter.value.to_string()])
+            .map(|counter| [counter.name.to_string(), counter.value.to_string()])
             .collect();
         if !counters.is_empty() {
             write!(f, "\n{}", table(&counters, &[false, true]))?;

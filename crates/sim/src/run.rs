@@ -121,7 +121,7 @@ pub fn run_outcome<P: Policy>(config: &Config, traced: bool) -> Result<Outcome, 
         if let Some(log) = &mut log {
             log::encode_end(log);
         }
-        report.mode = Some(mode.name());
+        report.mode = Some(mode.name().into());
         report
             .latencies
             .push(quantiles("decision", &relay.decision));
@@ -274,6 +274,7 @@ fn report<C: Class>(
         notes: Vec::new(),
     };
     for (name, value) in engine.class.counters() {
+        let name = name.into();
         report.counters.push(CounterValue { name, value });
     }
     for (index, part) in play.parts.iter().enumerate() {

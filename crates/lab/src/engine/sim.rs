@@ -126,7 +126,7 @@ fn run_of(
     run.wall_s = report.sim_s;
     let counters = report.counters.iter();
     run.counters = counters
-        .map(|counter| (counter.name.to_owned(), counter.value))
+        .map(|counter| (counter.name.to_string(), counter.value))
         .collect();
     (run, metrics)
 }

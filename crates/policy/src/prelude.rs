@@ -1,6 +1,6 @@
-//! What nearly every policy uses: `use baton::prelude::*;`.
+//! What nearly every policy uses.
 
-pub use baton_policy::{
+pub use crate::{
     Context, CpuSet, Decision, Enqueue, EnqueueReason, Interests, KeyRule, MS, Machine, Options,
     Placement, Policy, Preemption, SEC, Setup, StopReason, Task, TaskId, US, key_before, weighted,
 };
