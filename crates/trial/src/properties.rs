@@ -99,3 +99,27 @@ fn repeats<P: Policy>(config: &Config) -> Result<Option<Finding>, Finding> {
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every policy that comes with Baton is what candidates must be.
+    struct Check;
+
+    impl baton_policies::Visitor for Check {
+        type Output = Vec<Finding>;
+
+        fn visit<P: Policy + 'static>(self) -> Vec<Finding> {
+            check::<P>()
+        }
+    }
+
+    #[test]
+    fn what_comes_with_baton_passes() {
+        for entry in baton_policies::list() {
+            let findings = baton_policies::with_policy(entry.name, Check).unwrap();
+            assert_eq!(findings, [], "{}", entry.name);
+        }
+    }
+}

@@ -7,8 +7,8 @@ use baton_policy::{MS, Policy};
 
 use crate::{protocol::Finding, scenarios::config, watched};
 
-const FEW: u32 = 60;
-const MANY: u32 = 6000;
+const FEW: u32 = 10;
+const MANY: u32 = 1000;
 /// How much dearer than a plain queue's an event may become. A loop over all tasks costs a hundred times
 /// as much with [`MANY`].
 const FACTOR_MAX: f64 = 8.0;

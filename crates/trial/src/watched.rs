@@ -1,7 +1,7 @@
 //! A run under watch: a panic of the candidate is a finding, with its place in the source.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     panic::{self, AssertUnwindSafe},
     sync::Once,
 };
@@ -13,6 +13,7 @@ use crate::protocol::{Finding, SOURCE_FILE};
 
 thread_local! {
     static LAST: RefCell<Option<(String, Option<(u32, u32)>)>> = const { RefCell::new(None) };
+    static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
 }
 
 static HOOK: Once = Once::new();
@@ -40,8 +41,17 @@ pub(crate) fn run<P: Policy>(config: &Config) -> Result<Outcome, Finding> {
 
 /// What the function gives, or that it panicked.
 pub(crate) fn caught<T>(what: impl FnOnce() -> T) -> Result<T, Finding> {
-    HOOK.call_once(|| panic::set_hook(Box::new(|info| note(info))));
-    panic::catch_unwind(AssertUnwindSafe(what)).map_err(|_| {
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| match IS_WATCHED.get() {
+            true => note(info),
+            false => before(info),
+        }));
+    });
+    IS_WATCHED.set(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(what));
+    IS_WATCHED.set(false);
+    done.map_err(|_| {
         let last = LAST.with_borrow_mut(Option::take);
         let (text, place) = last.unwrap_or_else(|| ("it panicked".to_owned(), None));
         Finding {
