@@ -32,6 +32,9 @@ pub struct SimArgs {
     /// Seed of everything random
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Hide the names of the workload's tasks, by names that depend on this
+    #[arg(long, value_name = "TEXT")]
+    pub salt: Option<String>,
     /// How long, for workloads that are bounded by time; of a recording, only the first so much
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -171,6 +174,7 @@ fn config(args: &SimArgs) -> Result<Config, Failure> {
     let classes = checked.map_err(|error| Failure::new(Code::BadClasses, error.to_string()))?;
     Ok(Config {
         seed: args.seed,
+        salt: args.salt.clone(),
         duration_ns,
         replay: recorded.map(|(replay, _)| Arc::new(replay)),
         limit_ns: nanoseconds(args.limit),

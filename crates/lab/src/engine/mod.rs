@@ -6,10 +6,12 @@
 //!   measured, the scheduler stopped;
 //! - [`record`] has each variant run once more, beside a `recorder`, for the report's timelines; of
 //!   simulated runs, [`timelines`] makes them;
+//! - [`Simulate`]: how policies that are not built in come to be simulated;
 //! - [`Assignment`] is what a guest is told, [`Told`] what it answers.
 
 mod child;
 mod drive;
+mod foreign;
 mod host;
 mod local;
 mod recorded;
@@ -34,6 +36,7 @@ use crate::{
 
 pub(crate) use child::{die_with_parent, without_capabilities};
 pub use drive::run;
+pub use foreign::{ByProgram, Foreign, Simulate};
 pub use host::{Host, Refusal};
 pub use local::{CellRun, Local};
 pub use recorded::{missing_timelines, record, recorded_timelines};

@@ -2,6 +2,7 @@
 //! the experiment alone.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,9 +13,12 @@ use std::{
 };
 
 use baton_model::ModelFile;
-use baton_sim::{Config, Report, simulate};
+use baton_sim::{Config, Report, schedulers, simulate};
 
-use super::{Assignment, Backend, Ended, Error, Outcome, Tell, Told, duration, fill};
+use super::{
+    Assignment, Backend, Ended, Error, Outcome, Tell, Told, duration, fill,
+    foreign::{ByProgram, Foreign, Simulate},
+};
 use crate::{
     Experiment,
     experiment::{Runs, Scheduler},
@@ -27,17 +31,29 @@ use crate::{
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The simulator.
-#[derive(Debug)]
 pub struct Sim<'a> {
     experiment: &'a Experiment,
     stop: &'a AtomicBool,
+    foreign: &'a dyn Simulate,
 }
 
 impl<'a> Sim<'a> {
     /// For the runs of a checked experiment, until the flag is set.
     #[must_use]
     pub const fn new(experiment: &'a Experiment, stop: &'a AtomicBool) -> Self {
-        Self { experiment, stop }
+        let foreign = &ByProgram;
+        Self {
+            experiment,
+            stop,
+            foreign,
+        }
+    }
+
+    /// The same, with another way to run policies that are not built in than to start their programs.
+    #[must_use]
+    pub const fn with_foreign(mut self, foreign: &'a dyn Simulate) -> Self {
+        self.foreign = foreign;
+        self
     }
 
     /// One run.
@@ -63,8 +79,30 @@ impl<'a> Sim<'a> {
         let (name, mut config) = prepared(self.experiment, cell.variant, workload, seed)?;
         config.salt = Some(assignment.shape.salt(cell));
         config.limit_ns = duration(assignment.run_limit_s).as_nanos() as u64;
-        let simulated = simulate(name, &config, false).map_err(|error| error.to_string())?;
-        Ok(run_of(assignment, cell, &simulated.report))
+        if schedulers().any(|known| known == name) {
+            let simulated = simulate(name, &config, false).map_err(|error| error.to_string())?;
+            return Ok(run_of(assignment, cell, &simulated.report));
+        }
+        let run = Foreign {
+            workload: config.workload.to_string(),
+            machine: self.experiment.machine.clone(),
+            seed,
+            salt: assignment.shape.salt(cell),
+            limit: duration(assignment.run_limit_s),
+            mode: config.mode,
+            params: config.params.clone(),
+            model: self.model(cell.variant),
+        };
+        let report = self.foreign.simulate(name, &run)?;
+        Ok(run_of(assignment, cell, &report))
+    }
+
+    /// The file of a variant's model, if it names one.
+    fn model(&self, variant: usize) -> Option<String> {
+        match &self.experiment.variants[variant].scheduler {
+            Scheduler::Policy { model, .. } => model.clone(),
+            _ => None,
+        }
     }
 }
 
@@ -129,6 +167,12 @@ fn run_of(
         .map(|counter| (counter.name.to_string(), counter.value))
         .collect();
     (run, metrics)
+}
+
+impl fmt::Debug for Sim<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim").finish_non_exhaustive()
+    }
 }
 
 impl Backend for Sim<'_> {

@@ -160,9 +160,6 @@ impl Experiment {
                 let setup = Setup::with_params(machine, 1, params).with_mode(*mode);
                 match with_policy(policy, Check(&setup, model.is_some())) {
                     Some(checked) => checked.err().map(Obstacle::Mistake),
-                    None if self.backend == Backend::Sim => {
-                        Some(Obstacle::Mistake(unknown_policy(policy, "")))
-                    }
                     // A program's own parameters are its own matter.
                     None if Path::new(policy).exists() => None,
                     None => Some(Obstacle::Mistake(unknown_policy(

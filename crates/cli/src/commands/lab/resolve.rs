@@ -1,7 +1,10 @@
 //! What an experiment names, found on this machine or built: programs of policies, schedulers of
 //! others, what workloads need.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use baton_lab::{
     Experiment,
@@ -41,6 +44,7 @@ pub(super) fn resolve(
         programs: Vec::new(),
     };
     if experiment.backend == Backend::Sim {
+        build(experiment)?;
         return Ok(resolved);
     }
     let mut left = Vec::new();
@@ -66,6 +70,19 @@ pub(super) fn resolve(
         resolved.versions.insert("qemu".to_owned(), version);
     }
     Ok(resolved)
+}
+
+/// Puts programs into the place of projects, and of nothing else.
+fn build(experiment: &mut Experiment) -> anyhow::Result<()> {
+    for variant in &mut experiment.variants {
+        if let Scheduler::Policy { policy, .. } = &mut variant.scheduler
+            && Path::new(policy).exists()
+        {
+            let program = project::program(policy)?.path;
+            *policy = program.to_string_lossy().into_owned();
+        }
+    }
+    Ok(())
 }
 
 /// The path of a program that is named.
