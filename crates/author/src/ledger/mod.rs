@@ -24,6 +24,9 @@ mod store;
 mod table;
 mod view;
 
+#[cfg(test)]
+pub(crate) use view::tests as view_tests;
+
 pub use budget::{Budgets, Exhausted, Left, Totals};
 pub use digest::{source_digest, text_digest};
 pub use files::candidate_directory;
