@@ -1,14 +1,31 @@
 //! A language model writes scheduling policies, and what judges them.
 //!
-//! - [`chat`]: the client of a language model's service;
-//! - [`ledger`]: the record of every candidate, in a directory;
-//! - [`prompt`]: what the model is told;
-//! - [`Diagnostic`], [`Stage`]: what is wrong with a candidate.
+//! - [`source`]: the answer's policy, read and looked through before anything compiles it;
+//! - [`Compiler`], [`Library`]: the compiler alone, contained, against libraries built before;
+//! - [`Program`]: a compiled candidate, asked in its sandbox;
+//! - [`Checker`]: the stages up to a real kernel in a VM; [`vm`] is the last of them;
+//! - [`benchmark`]: beside what it started from, by the lab;
+//! - [`chat`]: the model's service; [`prompt`]: what it is told;
+//! - [`ledger`]: every candidate, and what it cost.
+//!
+//! What is wrong with a candidate is a [`Diagnostic`]; what is wrong with this machine is an [`Error`].
 
+pub mod benchmark;
 pub mod chat;
+mod check;
+mod compile;
 mod diagnostic;
-pub mod source;
+mod error;
 pub mod ledger;
+mod library;
+mod program;
 pub mod prompt;
+pub mod source;
+pub mod vm;
 
+pub use check::{Checked, Checker, Depth, StageDone};
+pub use compile::{Compiled, Compiler};
 pub use diagnostic::{Diagnostic, Stage};
+pub use error::Error;
+pub use library::Library;
+pub use program::Program;

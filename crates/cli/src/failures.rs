@@ -32,10 +32,32 @@ pub(crate) fn failure(error: &anyhow::Error) -> Failure {
         charge(error)
     } else if let Some(error) = error.downcast_ref::<baton_lab::engine::Error>() {
         engine(error)
+    } else if let Some(code) = author(error) {
+        code
     } else {
         Code::Failure
     };
     Failure::new(code, format!("{error:#}"))
+}
+
+#[cfg(feature = "author")]
+fn author(error: &anyhow::Error) -> Option<Code> {
+    use baton_author::Error as E;
+    if error.is::<baton_sandbox::Error>() {
+        return Some(Code::Other("no-sandbox", 3));
+    }
+    Some(match error.downcast_ref::<E>()? {
+        E::Sandbox(_) => Code::Other("no-sandbox", 3),
+        E::NoSource { .. } | E::NoRust { .. } | E::Library(_) | E::Vm(_) => Code::Machine,
+        E::File { .. } => Code::Io,
+        E::Stopped => Code::Other("stopped", 130),
+        _ => Code::Failure,
+    })
+}
+
+#[cfg(not(feature = "author"))]
+fn author(_: &anyhow::Error) -> Option<Code> {
+    None
 }
 
 fn journal(error: &baton_lab::journal::Error) -> Code {

@@ -67,6 +67,9 @@ fn main() -> ExitCode {
     baton_vm::guest::run_if_init();
     // Or a process of a workload.
     baton_workload::run_if_child();
+    // Or an inner stage of a sandbox.
+    #[cfg(feature = "author")]
+    baton_sandbox::run_if_child();
     let result = app::parse::<Args>(|command| command)
         .map_err(anyhow::Error::from)
         .and_then(|args| args.command.execute())

@@ -4,6 +4,8 @@ mod bench;
 mod chaos;
 pub(crate) mod doctor;
 mod in_guest;
+#[cfg(feature = "author")]
+mod judge;
 mod lab;
 mod learn;
 mod new;
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Bench(bench::Args),
     Lab(lab::Args),
     New(new::Args),
+    #[cfg(feature = "author")]
+    Judge(judge::Args),
     #[command(hide = true)]
     Chaos(chaos::Args),
     #[command(hide = true)]
@@ -84,6 +88,8 @@ impl Command {
             Self::Bench(args) => bench::execute(&args),
             Self::Lab(args) => lab::execute(&args),
             Self::New(args) => new::execute(&args),
+            #[cfg(feature = "author")]
+            Self::Judge(args) => judge::execute(&args),
             Self::Chaos(args) => chaos::execute(&args),
             Self::InGuest(args) => in_guest::execute(&args),
             Self::BenchGuest(args) => bench::guest::execute(&args),

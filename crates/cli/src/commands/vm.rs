@@ -58,6 +58,9 @@ pub(crate) struct Args {
     /// The policy's model, instead of the one that comes with Baton
     #[arg(long, value_name = "FILE", requires = "policy")]
     model: Option<PathBuf>,
+    /// Print the policy's report as JSON, instead of its counters as a table
+    #[arg(long, requires = "policy")]
+    policy_json: bool,
     /// The machine to be: a name (2-cpu, 4-cpu-smt, 8-cpu-2-socket-numa, 2-socket-48-core) or a file
     #[arg(long, default_value = "2-cpu")]
     machine: String,
@@ -112,7 +115,12 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         if program.path != own {
             vm = vm.pack(&program.path, &program.path);
         }
-        let mut options = vec!["--stats".to_owned()];
+        let report = if args.policy_json {
+            "--json"
+        } else {
+            "--stats"
+        };
+        let mut options = vec![report.to_owned()];
         options.extend(args.mode.map(|mode| format!("--mode={}", mode.name())));
         options.extend(args.params.iter().map(|param| format!("--set={param}")));
         if let Some(path) = &args.classes {

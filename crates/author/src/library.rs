@@ -1,0 +1,164 @@
+//! What candidates are linked with: the policy API and the harness, built once, by Cargo, from Baton's own
+//! source. Candidates themselves never see Cargo.
+
+use std::{
+    env,
+    ffi::OsString,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::Error;
+
+/// The checkout that this program was built from; it may be gone.
+const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// The libraries and the compiler that made them.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// The compiler itself, without any launcher before it.
+    pub rustc: PathBuf,
+    /// Where the compiler's own files are.
+    pub sysroot: PathBuf,
+    /// What candidates know as `std`.
+    pub std: PathBuf,
+    /// What candidates know as `baton`.
+    pub facade: PathBuf,
+    /// The harness.
+    pub trial: PathBuf,
+    /// Where the others are that these need.
+    pub dependencies: PathBuf,
+}
+
+impl Library {
+    /// Builds what is not built yet, into `target`. Takes minutes the first time, and an instant after that.
+    ///
+    /// # Errors
+    /// Baton's source is not there, or Cargo cannot build it.
+    pub fn build(target: &Path) -> Result<Self, Error> {
+        let checkout = Path::new(CHECKOUT);
+        if !checkout.join("crates/trial/Cargo.toml").is_file() {
+            return Err(Error::NoSource {
+                path: checkout.to_owned(),
+            });
+        }
+        let sysroot = said_by(
+            checkout,
+            &program("RUSTC", "rustc"),
+            &["--print", "sysroot"],
+        )?;
+        let sysroot = PathBuf::from(sysroot.trim());
+        let artifacts = artifacts(checkout, target)?;
+        let find = |name: &str| {
+            let found = artifacts.iter().find(|(of, _)| of == name);
+            let path = found.map(|(_, path)| path.clone());
+            path.ok_or_else(|| Error::Library(format!("Cargo built no {name}")))
+        };
+        let trial = find("baton_trial")?;
+        Ok(Self {
+            rustc: sysroot.join("bin/rustc"),
+            sysroot,
+            std: find("baton_std")?,
+            facade: find("baton_candidate")?,
+            dependencies: target.join("release/deps"),
+            trial,
+        })
+    }
+}
+
+/// A program, by its variable or its name.
+fn program(variable: &str, name: &str) -> OsString {
+    env::var_os(variable).unwrap_or_else(|| OsString::from(name))
+}
+
+fn said_by(directory: &Path, program: &OsString, args: &[&str]) -> Result<String, Error> {
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| no_rust(program, &error))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(Error::Library(
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )),
+    }
+}
+
+fn no_rust(program: &OsString, error: &std::io::Error) -> Error {
+    Error::NoRust {
+        program: program.to_string_lossy().into_owned(),
+        problem: error.to_string(),
+    }
+}
+
+/// Libraries that Cargo built, or had built before: name and file.
+fn artifacts(checkout: &Path, target: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
+    let cargo = program("CARGO", "cargo");
+    let mut child = Command::new(&cargo)
+        .args(["build", "--release", "--locked"])
+        .args([
+            "-p",
+            "baton-trial",
+            "-p",
+            "baton-candidate",
+            "-p",
+            "baton-std",
+        ])
+        .args(["--message-format=json-render-diagnostics", "--quiet"])
+        .current_dir(checkout)
+        .env("CARGO_TARGET_DIR", target)
+        // Flags of a test or a wrapper around this program are not the library's.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| no_rust(&cargo, &error))?;
+    let mut found = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            found.extend(artifact(&line));
+        }
+    }
+    let status = child.wait().map_err(|error| no_rust(&cargo, &error))?;
+    match status.success() {
+        true => Ok(found),
+        false => Err(Error::Library(
+            "Cargo could not build it: its messages are above".to_owned(),
+        )),
+    }
+}
+
+/// The library that one of Cargo's messages announces.
+fn artifact(line: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    if message["reason"] != "compiler-artifact" {
+        return None;
+    }
+    let name = message["target"]["name"].as_str()?.to_owned();
+    let mut files = message["filenames"].as_array()?.iter();
+    let file = files.find_map(|file| file.as_str().filter(|file| file.ends_with(".rlib")))?;
+    Some((name, file.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::artifact;
+
+    #[test]
+    fn libraries_among_cargos_messages() {
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"baton_std"},
+            "filenames":["/t/libbaton_std.rlib","/t/libbaton_std.rmeta"]}"#;
+        let found = ("baton_std".to_owned(), "/t/libbaton_std.rlib".into());
+        assert_eq!(artifact(library), Some(found));
+        let program =
+            r#"{"reason":"compiler-artifact","target":{"name":"x"},"filenames":["/t/x"]}"#;
+        assert_eq!(artifact(program), None);
+        assert_eq!(artifact("noise"), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! `baton judge`: a policy's file through all stages, and beside another policy.
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use baton::app::{Code, Failure};
+use baton_author::{
+    Checker, Compiler, Depth, Library, Stage, StageDone,
+    benchmark::{Benchmark, Measured, Start},
+    vm::{ByCommand, Machines},
+};
+use baton_sandbox::Sandbox;
+use baton_workload::stop;
+use serde_json::json;
+
+use crate::{commands::policies, failures::fail, project};
+
+/// What is run where nothing else is asked for: who waits for a person, a service, and a build.
+pub(crate) const WORKLOADS: &[&str] = &[
+    "frames:seconds=2+hogs",
+    "pipe:rounds=2000+hogs",
+    "requests:seconds=2+hogs",
+    "messaging:loops=20",
+    "build:units=60",
+];
+
+/// Look whether a policy is sound, and better than another one
+///
+/// The policy is one file, as `baton new` makes it. It is compiled without Cargo and runs contained: it
+/// cannot reach this machine. In order: its source is read and looked through, compiled, tried on simulated
+/// machines with and without failures, run on a real kernel in a VM while everything around it is
+/// disturbed, and measured beside another policy, simulated. The first stage that it does not pass ends it.
+///
+/// Exit status: 0 it passed all of them; 1 it did not; 3 this machine lacks something.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  baton judge src/main.rs
+  baton judge mine.rs --from fifo --workload frames+hogs --workload pipe+hogs --no-vm
+  baton judge mine.rs --until lint --json")]
+pub(crate) struct Args {
+    /// The policy's file
+    file: PathBuf,
+    /// What it is measured beside: a built-in policy, `kernel` for a model of the kernel's own, or a file
+    #[arg(long, value_name = "POLICY", default_value = "edf")]
+    from: String,
+    #[command(flatten)]
+    how: How,
+    /// End after this stage: parse, compile, lint, properties, invariants, vm, benchmark
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    until: Option<Stage>,
+    /// Where the program, results.json and report.html are left
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON: `{"stages":[...],"measured":{...}}`
+    #[arg(long)]
+    json: bool,
+}
+
+/// How thoroughly candidates are judged.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct How {
+    /// A workload to be measured by, as for `baton sim`; may be repeated
+    #[arg(long = "workload", value_name = "WORKLOAD")]
+    pub(crate) workloads: Vec<String>,
+    /// The simulated machine to be measured on
+    #[arg(long, default_value = "2-cpu")]
+    pub(crate) machine: String,
+    /// Rounds of the measurement; with fewer than ten there are no verdicts
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: u32,
+    /// Ten times as many random runs, and a minute in the VM
+    #[arg(long)]
+    pub(crate) thorough: bool,
+    /// Leave the VM out
+    #[arg(long)]
+    pub(crate) no_vm: bool,
+    /// The kernel of the VM, as for `baton vm`
+    #[arg(long, default_value = "default", hide_default_value = true)]
+    pub(crate) kernel: String,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+impl How {
+    /// As a checker takes it.
+    pub(crate) fn depth(&self) -> Depth {
+        let depth = match self.thorough {
+            true => Depth::thorough(self.seed),
+            false => Depth::quick(self.seed),
+        };
+        Depth {
+            vm_seconds: if self.no_vm { 0 } else { depth.vm_seconds },
+            ..depth
+        }
+    }
+
+    /// What is measured.
+    pub(crate) fn benchmark(&self) -> Benchmark {
+        let default = || WORKLOADS.iter().map(|text| (*text).to_owned()).collect();
+        Benchmark {
+            workloads: match self.workloads.is_empty() {
+                true => default(),
+                false => self.workloads.clone(),
+            },
+            machine: self.machine.clone(),
+            runs: self.runs,
+            seed: self.seed,
+        }
+    }
+
+    /// Its VMs.
+    pub(crate) fn machines(&self) -> anyhow::Result<ByCommand> {
+        Ok(ByCommand {
+            baton: project::own_path()?,
+            kernel: self.kernel.clone(),
+        })
+    }
+}
+
+fn stage(text: &str) -> Result<Stage, String> {
+    let mut stages = Stage::ALL.into_iter();
+    stages.find(|stage| stage.name() == text).ok_or_else(|| {
+        let names = Stage::ALL.map(Stage::name).join(", ");
+        format!("`{text}` is no stage: write one of {names}")
+    })
+}
+
+/// The compiler of candidates, with its library built.
+pub(crate) fn compiler() -> anyhow::Result<Compiler> {
+    // Before minutes are spent on a library for nothing.
+    baton_sandbox::probe()?;
+    let target = baton_vm::cache_dir()?.join("target");
+    if std::io::stderr().is_terminal() {
+        eprintln!("making ready what candidates are linked with (minutes, the first time)");
+    }
+    let library = Library::build(&target)?;
+    Ok(Compiler::new(library, Sandbox::new())?)
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let read = std::fs::read_to_string(&args.file);
+    let text = read.map_err(|error| Failure::io("read", &args.file, &error))?;
+    let stop = stop::on_signals().context("cannot catch signals")?;
+    let compiler = compiler()?;
+    let temporary = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let directory = args
+        .out
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_owned());
+    let sandbox = Sandbox::new();
+    let machines = args.how.machines()?;
+    let checker = Checker {
+        compiler: &compiler,
+        sandbox: &sandbox,
+        machines: Some(&machines as &dyn Machines),
+        depth: args.how.depth(),
+    };
+    let last = args.until.unwrap_or(Stage::Benchmark);
+    let mut see = |stage: Stage, done: Option<&StageDone>| {
+        if !args.json {
+            tell(stage, done);
+        }
+    };
+    let checked = checker.check(&text, last, &directory.join("candidate"), stop, &mut see)?;
+    let mut measured = None;
+    if let Some(program) = &checked.program
+        && last == Stage::Benchmark
+        && checked.passed()
+    {
+        let start = start(&args.from, &compiler, &checker, &directory, stop)?;
+        if !args.json {
+            eprintln!("{:<12} ...", Stage::Benchmark.name());
+        }
+        let benchmark = args.how.benchmark();
+        measured = Some(benchmark.measure(&start, program, &directory.join("benchmark"), stop)?);
+    }
+    if args.json {
+        let document = json!({ "stages": checked.stages, "measured": measured });
+        outln!("{document}");
+    } else if let Some(measured) = &measured {
+        print(measured);
+    }
+    let is_well = checked.passed() && measured.is_none_or(|measured| measured.is_better());
+    Ok(ExitCode::from(u8::from(!is_well)))
+}
+
+/// What a candidate is compared with.
+pub(crate) fn start(
+    name: &str,
+    compiler: &Compiler,
+    checker: &Checker<'_>,
+    directory: &Path,
+    stop: &std::sync::atomic::AtomicBool,
+) -> anyhow::Result<Start> {
+    if name == "kernel" || policies::names().any(|known| known == name) {
+        return Ok(Start::BuiltIn(name.to_owned()));
+    }
+    let path = Path::new(name);
+    if !path.is_file() {
+        return Err(policies::unknown(name, "or give a policy's file").into());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?;
+    let folder = directory.join("start");
+    std::fs::create_dir_all(&folder).map_err(|error| Failure::io("make", &folder, &error))?;
+    match compiler.compile(&text, &folder.canonicalize()?, stop)? {
+        Ok(program) => Ok(Start::Program(baton_author::Program::new(
+            program,
+            checker.sandbox.clone(),
+        ))),
+        Err(wrong) => {
+            let first = wrong.first().map_or(String::new(), ToString::to_string);
+            let message = format!("{name} does not compile: {first}");
+            fail(Code::UnknownPolicy, message)
+        }
+    }
+}
+
+/// A stage's line.
+pub(crate) fn tell(stage: Stage, done: Option<&StageDone>) {
+    let Some(done) = done else {
+        if std::io::stderr().is_terminal() {
+            eprint!("{stage:<12} ...");
+        }
+        return;
+    };
+    let clear = if std::io::stderr().is_terminal() {
+        "\r"
+    } else {
+        ""
+    };
+    let word = if done.passed { "passed" } else { "refused" };
+    eprintln!("{clear}{stage:<12} {word:<8} {:>6.1} s", done.took_s);
+    for diagnostic in &done.diagnostics {
+        eprintln!("  {}", diagnostic.to_string().replace('\n', "\n  "));
+    }
+}
+
+fn print(measured: &Measured) {
+    out!("{}", measured.text());
+    for diagnostic in &measured.diagnostics {
+        outln!("{diagnostic}");
+    }
+    match measured.mean_ratio {
+        Some(ratio) if measured.is_better() => outln!("\nbetter, {ratio:.3}x over all workloads"),
+        Some(ratio) => outln!("\nnot accepted, {ratio:.3}x over all workloads"),
+        None => {}
+    }
+}
