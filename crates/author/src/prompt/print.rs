@@ -45,6 +45,7 @@ pub(super) fn printed(item: Item, provided: bool) -> String {
 fn printed_whole(item: Item) -> String {
     prettyplease::unparse(&syn::File {
         shebang: None,
+        frontmatter: None,
         attrs: Vec::new(),
         items: vec![item],
     })
@@ -52,7 +53,7 @@ fn printed_whole(item: Item) -> String {
 
 /// What a type's default is, on one line, if it is spelled out.
 pub(super) fn default_of(item: &ItemImpl) -> Option<String> {
-    let (_, path, _) = item.trait_.as_ref()?;
+    let (path, _) = item.trait_.as_ref()?;
     if !path.is_ident("Default") {
         return None;
     }
