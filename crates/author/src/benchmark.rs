@@ -20,8 +20,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Diagnostic, Error, Program, Stage, error::file};
 
-/// A metric that does not stand for its workload may become worse by this factor, and no more: what is won
-/// is not to be taken from others altogether.
+/// A metric that stands for its workload may become worse by this factor: simulated runs differ so little
+/// from each other that less is shown.
+const WORSE_MAX: f64 = 1.05;
+/// Where it could not know, by this.
+const UNSEEN_WORSE_MAX: f64 = 1.15;
+/// The other metrics may by this one, and no more: what is won is not to be taken from others altogether.
 const COST_MAX: f64 = 1.5;
 /// What a simulated run may take of real time.
 const RUN_WALL: Duration = Duration::from_secs(60);
@@ -89,6 +93,18 @@ impl Measured {
         self.diagnostics.is_empty()
     }
 
+    /// Whether no workload is much worse, and none failed: what is asked where it could not know.
+    #[must_use]
+    pub fn is_no_worse(&self) -> bool {
+        self.figures.iter().all(|figure| match figure.verdict {
+            Verdict::Failed | Verdict::Refused => false,
+            Verdict::Worse if figure.primary => {
+                figure.ratio.is_some_and(|ratio| ratio <= UNSEEN_WORSE_MAX)
+            }
+            _ => true,
+        })
+    }
+
     /// The figures, a line each.
     #[must_use]
     pub fn text(&self) -> String {
@@ -122,7 +138,7 @@ impl Benchmark {
     pub fn measure(
         &self,
         start: &Start,
-        candidate: &Program,
+        candidate: &Start,
         directory: &Path,
         stop: &AtomicBool,
     ) -> Result<Measured, Error> {
@@ -159,16 +175,16 @@ impl Benchmark {
     }
 
     /// The experiment's file.
-    fn experiment(&self, start: &Start, candidate: &Program) -> String {
+    fn experiment(&self, start: &Start, candidate: &Start) -> String {
         let of = |policy: &str| match policy {
             "kernel" => "kernel = true".to_owned(),
             policy => format!("policy = {policy:?}"),
         };
-        let start = match start {
+        let variant = |start: &Start| match start {
             Start::BuiltIn(name) => of(name),
             Start::Program(program) => of(&program.path().to_string_lossy()),
         };
-        let candidate = of(&candidate.path().to_string_lossy());
+        let (start, candidate) = (variant(start), variant(candidate));
         let (machine, runs, seed) = (&self.machine, self.runs, self.seed);
         let mut text = format!(
             "name = \"candidate\"\ndescription = \"A candidate beside what it started from.\"\nbackend = \"sim\"\n\
@@ -189,12 +205,13 @@ struct Programs<'a> {
 }
 
 impl<'a> Programs<'a> {
-    fn new(start: &'a Start, candidate: &'a Program, stop: &'a AtomicBool) -> Self {
-        let start = match start {
-            Start::Program(program) => Some(program),
-            Start::BuiltIn(_) => None,
-        };
-        let all = start.into_iter().chain([candidate]);
+    fn new(start: &'a Start, candidate: &'a Start, stop: &'a AtomicBool) -> Self {
+        let all = [start, candidate]
+            .into_iter()
+            .filter_map(|start| match start {
+                Start::Program(program) => Some(program),
+                Start::BuiltIn(_) => None,
+            });
         let by_path = all.map(|program| (program.path().to_string_lossy().into_owned(), program));
         Self {
             by_path: by_path.collect(),
@@ -241,7 +258,17 @@ fn measured(results: &Results, judgement: &Judgement) -> Measured {
         .filter_map(|figure| figure.ratio)
         .collect();
     let logs: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
-    let mut diagnostics: Vec<Diagnostic> = figures.iter().filter_map(objection).collect();
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
+    for figure in &figures {
+        // One for each workload: what stands for it comes first, and the rest follows from it.
+        if !told.contains(&&*figure.workload)
+            && let Some(objection) = objection(figure)
+        {
+            diagnostics.push(objection);
+            told.push(&figure.workload);
+        }
+    }
     let is_better = |figure: &Figure| figure.primary && figure.verdict == Verdict::Better;
     if diagnostics.is_empty() && !figures.iter().any(is_better) {
         let message = "no workload is better than under what it started from, by the lab's verdict";
@@ -292,10 +319,12 @@ fn objection(figure: &Figure) -> Option<Diagnostic> {
     let ratio = figure
         .ratio
         .map_or(String::new(), |ratio| format!(", {ratio:.2}x"));
-    let costs = figure.ratio.is_none_or(|ratio| ratio > COST_MAX);
+    let is_more = |most: f64| figure.ratio.is_none_or(|ratio| ratio > most);
     let (code, message) = match figure.verdict {
-        Verdict::Worse if figure.primary => ("worse", format!("{name} is worse{ratio}")),
-        Verdict::Worse if costs => (
+        Verdict::Worse if figure.primary && is_more(WORSE_MAX) => {
+            ("worse", format!("{name} is worse{ratio}"))
+        }
+        Verdict::Worse if !figure.primary && is_more(COST_MAX) => (
             "costs",
             format!("{name} is much worse{ratio}: that is too high a price"),
         ),

@@ -6,6 +6,7 @@
 //! - [`Checker`]: the stages up to a real kernel in a VM; [`vm`] is the last of them;
 //! - [`benchmark`]: beside what it started from, by the lab;
 //! - [`chat`]: the model's service; [`prompt`]: what it is told;
+//! - [`controller`]: the loop around the model; [`hidden`]: what decides in the end;
 //! - [`ledger`]: every candidate, and what it cost.
 //!
 //! What is wrong with a candidate is a [`Diagnostic`]; what is wrong with this machine is an [`Error`].
@@ -14,8 +15,10 @@ pub mod benchmark;
 pub mod chat;
 mod check;
 mod compile;
+pub mod controller;
 mod diagnostic;
 mod error;
+pub mod hidden;
 pub mod ledger;
 mod library;
 mod program;

@@ -177,7 +177,12 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             eprintln!("{:<12} ...", Stage::Benchmark.name());
         }
         let benchmark = args.how.benchmark();
-        measured = Some(benchmark.measure(&start, program, &directory.join("benchmark"), stop)?);
+        measured = Some(benchmark.measure(
+            &start,
+            &Start::Program(program.clone()),
+            &directory.join("benchmark"),
+            stop,
+        )?);
     }
     if args.json {
         let document = json!({ "stages": checked.stages, "measured": measured });

@@ -1,0 +1,567 @@
+//! The loop around a model: ask, judge, remember, until the budgets are used up. What is accepted is
+//! decided here and by the lab, never by the model.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Instant, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    Checked, Checker, Diagnostic, Error, Stage,
+    benchmark::{Benchmark, Figure, Measured, Start},
+    chat::{self, Answer, ChatError, Service},
+    hidden::Hidden,
+    ledger::{
+        self, Asked, Author, Begun, Budgets, Candidate, Exhausted, Ledger, LedgerError, Record,
+        Refused, Spent, Totals,
+    },
+    prompt::{self, Attempt, Parts, TooLong},
+    source,
+};
+
+/// Questions in a row that may fail before all is given up.
+const FAILURES_MAX: u32 = 3;
+/// A candidate's source in its folder.
+const POLICY: &str = "policy.rs";
+/// What was measured of a candidate where it could not know; not shown to any author.
+const HIDDEN: &str = "hidden.json";
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// What the policy is for, in the user's words.
+    pub requirement: String,
+    /// What candidates are compared with, by the name that the user gave.
+    pub from: String,
+    /// Its source, for the model to begin with.
+    pub from_source: Option<String>,
+    /// The same to be measured.
+    pub start: Start,
+    /// What it is measured by.
+    pub benchmark: Benchmark,
+    /// What this call may spend.
+    pub budgets: Budgets,
+    /// Most characters of a question.
+    pub chars_max: usize,
+}
+
+/// Why the loop came to no end of its own.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthorError {
+    /// This machine.
+    #[error(transparent)]
+    Machine(#[from] Error),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The service.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+    /// The question has no room.
+    #[error(transparent)]
+    Prompt(#[from] TooLong),
+    /// A budget that makes no sense.
+    #[error(transparent)]
+    Budget(Exhausted),
+}
+
+/// What happens, for a person to see.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// The profile of the workload is measured.
+    Profile,
+    /// A question goes out, for this candidate in this round.
+    Asking(u32, u32),
+    /// The answer.
+    Answered(&'a Answer),
+    /// The question failed; it is asked again.
+    Failed(&'a ChatError),
+    /// A stage begins, or is done.
+    Stage(Stage, Option<&'a ledger::StageDone>),
+    /// What was measured.
+    Measured(&'a Measured),
+    /// The candidate is measured where it could not know.
+    Hidden,
+    /// It is not accepted.
+    Refused(&'a Refused),
+    /// It is, as this file.
+    Accepted(u32, &'a Path),
+    /// It is the best so far.
+    Winner(u32),
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The best that was accepted, by this call or before.
+    pub winner: Option<u32>,
+    /// The file of the winner.
+    pub file: Option<PathBuf>,
+    /// Why it ended.
+    pub why: String,
+    /// Whether somebody stopped it.
+    pub stopped: bool,
+}
+
+/// What was measured of a candidate where it could not know.
+#[derive(Debug, Serialize, Deserialize)]
+struct Unseen {
+    mean_ratio: f64,
+}
+
+/// Asks and judges.
+pub struct Controller<'a> {
+    /// Who writes.
+    pub service: &'a Service,
+    /// Takes candidates through their stages.
+    pub checker: &'a Checker<'a>,
+    /// The record of all.
+    pub ledger: &'a mut Ledger,
+    /// Set to stop it.
+    pub stop: &'a AtomicBool,
+    /// Is told what happens.
+    pub see: &'a mut dyn FnMut(Event<'_>),
+}
+
+impl std::fmt::Debug for Controller<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controller").finish_non_exhaustive()
+    }
+}
+
+impl Controller<'_> {
+    /// Works on the task until a budget is used up, or it is stopped.
+    ///
+    /// # Errors
+    /// This machine, the service or the ledger does not do what it must. All that was done is in the ledger.
+    pub fn run(&mut self, task: &Task) -> Result<Outcome, AuthorError> {
+        let before = self.ledger.view().totals;
+        let budgets = beyond(task.budgets, &before);
+        let hidden = Hidden::of(self.ledger.directory())?;
+        self.begin(task)?;
+        let profile = self.profile(task)?;
+        let api = prompt::api();
+        let mut failures = 0;
+        let (why, stopped) = loop {
+            if self.stop.load(Ordering::Relaxed) {
+                break ("stopped".to_owned(), true);
+            }
+            if let Some((id, text)) = self.unsettled() {
+                if self.judged(task, &hidden, id, &text)?.is_none() {
+                    break ("stopped".to_owned(), true);
+                }
+                continue;
+            }
+            match budgets.check(&self.ledger.view().totals) {
+                Ok(()) => {}
+                Err(error @ Exhausted::NoPrices) => return Err(AuthorError::Budget(error)),
+                Err(error) => break (error.to_string(), false),
+            }
+            match self.ask(task, &budgets, &api, &profile) {
+                Ok(()) => failures = 0,
+                Err(AuthorError::Chat(ChatError::Stopped)) => break ("stopped".to_owned(), true),
+                Err(AuthorError::Chat(error))
+                    if error.is_of_the_question() && failures < FAILURES_MAX =>
+                {
+                    failures += 1;
+                    (self.see)(Event::Failed(&error));
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    self.append(Record::Ended { why })?;
+                    return Err(error);
+                }
+            }
+        };
+        self.append(Record::Ended { why: why.clone() })?;
+        Ok(self.outcome(why, stopped))
+    }
+
+    fn outcome(&self, why: String, stopped: bool) -> Outcome {
+        let best = self.ledger.view().best();
+        let file = best.and_then(|entry| entry.accepted.as_ref());
+        Outcome {
+            winner: best.map(|entry| entry.candidate.id),
+            file: file.map(|accepted| self.ledger.directory().join(&accepted.file)),
+            why,
+            stopped,
+        }
+    }
+
+    fn append(&mut self, record: Record) -> Result<(), AuthorError> {
+        Ok(self.ledger.append(record, SystemTime::now())?)
+    }
+
+    fn begin(&mut self, task: &Task) -> Result<(), AuthorError> {
+        self.append(Record::Begun(Begun {
+            requirement: task.requirement.clone(),
+            from: Some(task.from.clone()),
+            settings: json!({
+                "benchmark": task.benchmark,
+                "depth": self.checker.depth,
+                "budgets": task.budgets,
+            }),
+            service: Some(self.service.into()),
+        }))
+    }
+
+    /// What the workload is like under what it starts from, beside a model of the kernel's own scheduler.
+    fn profile(&mut self, task: &Task) -> Result<String, AuthorError> {
+        (self.see)(Event::Profile);
+        let begin = Instant::now();
+        let directory = self.ledger.directory().join("profile");
+        let kernel = Start::BuiltIn("kernel".to_owned());
+        let measured = task
+            .benchmark
+            .measure(&kernel, &task.start, &directory, self.stop)?;
+        self.append(Record::Spent(Spent {
+            what: "the profile".to_owned(),
+            wall_ms: millis(begin),
+            evaluations: evaluations(&task.benchmark),
+        }))?;
+        Ok(format!(
+            "Machine: {}, simulated. Figures: workload, metric, under the kernel's own scheduler -> under `{}`, ratio \
+             (above 1 is worse).\n{}",
+            task.benchmark.machine,
+            task.from,
+            measured.text()
+        ))
+    }
+
+    /// One question, and what comes of its answer.
+    fn ask(
+        &mut self,
+        task: &Task,
+        budgets: &Budgets,
+        api: &str,
+        profile: &str,
+    ) -> Result<(), AuthorError> {
+        let view = self.ledger.view();
+        let (id, round) = (view.next_id(), view.next_round());
+        let parent = view.start().map(|entry| entry.candidate.id);
+        let best = view.best().map(|entry| entry.candidate.id);
+        let source = best.and_then(|id| self.file(id, POLICY));
+        let mut attempts: Vec<Attempt> = view.candidates.values().rev().map(Attempt::of).collect();
+        if let Some(newest) = attempts.first_mut() {
+            newest.source = self.file(newest.id, POLICY);
+        }
+        let messages = prompt::messages(&Parts {
+            api,
+            requirement: &task.requirement,
+            profile: Some(profile),
+            start: source.as_deref().or(task.from_source.as_deref()),
+            attempts: &attempts,
+            chars_max: task.chars_max,
+        })?;
+        let question: String = messages.iter().map(|message| &*message.content).collect();
+        let allowance = budgets.left(&view.totals).allowance();
+        (self.see)(Event::Asking(id, round));
+        let begin = Instant::now();
+        let answered = chat::complete(self.service, &messages, &allowance, self.stop);
+        let tokens = answered
+            .as_ref()
+            .map_or_else(|_| chat::Usage::default(), |answer| answer.usage);
+        self.append(Record::Asked(Asked {
+            candidate: id,
+            round,
+            prompt: ledger::text_digest(&question),
+            tokens,
+            cost: budgets.cost(&tokens),
+            took_ms: millis(begin),
+            error: answered.as_ref().err().map(ToString::to_string),
+        }))?;
+        let answer = answered?;
+        (self.see)(Event::Answered(&answer));
+        self.ledger.write(id, "prompt.md", &question)?;
+        self.ledger.write(id, "answer.md", &answer.text)?;
+        self.take(id, parent, &answer.text)
+    }
+
+    /// Makes a candidate of an answer. It is judged when the loop finds it unsettled.
+    fn take(&mut self, id: u32, parent: Option<u32>, answer: &str) -> Result<(), AuthorError> {
+        let extracted = source::extract(answer);
+        let digest = match &extracted {
+            Ok(text) => ledger::source_digest(text),
+            Err(_) => ledger::text_digest(answer),
+        };
+        let same = self.ledger.same(&digest);
+        if let Ok(text) = &extracted {
+            self.ledger.write(id, POLICY, text)?;
+        }
+        let name = extracted
+            .as_ref()
+            .ok()
+            .and_then(|text| source::parse(text, &[]).ok());
+        self.append(Record::Candidate(Candidate {
+            id,
+            parent,
+            source: digest,
+            author: Author::Model(self.service.model.clone()),
+            name: name.map(|source| source.name),
+        }))?;
+        let problem = match (extracted, same) {
+            (Err(diagnostic), _) => diagnostic,
+            (Ok(_), Some(other)) => Diagnostic::new(
+                Stage::Parse,
+                "repeated",
+                format!("it is the same as candidate {other}"),
+            )
+            .help("Try something else: that one was judged already."),
+            (Ok(_), None) => return Ok(()),
+        };
+        let done = ledger::StageDone {
+            id,
+            stage: Stage::Parse,
+            passed: false,
+            took_ms: 0,
+            diagnostics: vec![problem],
+        };
+        (self.see)(Event::Stage(Stage::Parse, Some(&done)));
+        self.refuse(id, &done)
+    }
+
+    /// A candidate about which no word was said.
+    fn unsettled(&self) -> Option<(u32, String)> {
+        let view = self.ledger.view();
+        let mut open = view.unsettled().map(|entry| entry.candidate.id);
+        open.find_map(|id| Some((id, self.file(id, POLICY)?)))
+    }
+
+    fn file(&self, id: u32, name: &str) -> Option<String> {
+        let folder = ledger::candidate_directory(self.ledger.directory(), id);
+        fs::read_to_string(folder.join(name)).ok()
+    }
+
+    /// Takes a candidate through all stages; none if it was stopped meanwhile.
+    fn judged(
+        &mut self,
+        task: &Task,
+        hidden: &Hidden,
+        id: u32,
+        text: &str,
+    ) -> Result<Option<()>, AuthorError> {
+        match self.judge(task, hidden, id, text) {
+            Ok(()) => Ok(Some(())),
+            Err(AuthorError::Machine(Error::Stopped)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn judge(
+        &mut self,
+        task: &Task,
+        hidden: &Hidden,
+        id: u32,
+        text: &str,
+    ) -> Result<(), AuthorError> {
+        let folder = ledger::candidate_directory(self.ledger.directory(), id);
+        let checked = self.check(id, text, &folder)?;
+        if let Some(refused) = checked.refused() {
+            return self.refuse(id, &of_stage(id, refused));
+        }
+        let (Some(program), Some(source)) = (checked.program, checked.source) else {
+            return Ok(());
+        };
+        let begin = Instant::now();
+        (self.see)(Event::Stage(Stage::Benchmark, None));
+        let candidate = Start::Program(program);
+        let shown = &task.benchmark;
+        let measured = shown.measure(
+            &task.start,
+            &candidate,
+            &folder.join("benchmark"),
+            self.stop,
+        )?;
+        (self.see)(Event::Measured(&measured));
+        self.note(id, shown, &measured)?;
+        if !measured.is_better() {
+            return self.end_benchmark(id, begin, measured.diagnostics);
+        }
+        (self.see)(Event::Hidden);
+        let (ratio, is_general) = self.unseen(id, task, hidden, &candidate)?;
+        if !is_general {
+            let message = "it is better in the benchmark that it was shown, and not in others of the same kind";
+            let diagnostic = Diagnostic::new(Stage::Benchmark, "not-general", message).help(
+                "Decide by what tasks do, not by what this benchmark's tasks are like: other rates, counts and \
+                 machines must gain as well.",
+            );
+            return self.end_benchmark(id, begin, vec![diagnostic]);
+        }
+        self.end_benchmark(id, begin, Vec::new())?;
+        let best = self.ledger.view().best().map(|entry| entry.candidate.id);
+        let best = best.and_then(|id| self.file(id, HIDDEN));
+        let best = best.and_then(|text| serde_json::from_str::<Unseen>(&text).ok());
+        let unseen = json!(Unseen { mean_ratio: ratio }).to_string();
+        self.ledger.write(id, HIDDEN, &unseen)?;
+        let path = self
+            .ledger
+            .accept(id, &source.name, "lab", SystemTime::now())?;
+        (self.see)(Event::Accepted(id, &path));
+        if best.is_none_or(|best| ratio < best.mean_ratio) {
+            self.append(Record::Winner { id })?;
+            (self.see)(Event::Winner(id));
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, id: u32, text: &str, folder: &Path) -> Result<Checked, AuthorError> {
+        let mut done = Vec::new();
+        let see = &mut *self.see;
+        let checked = self.checker.check(
+            text,
+            Stage::Vm,
+            &folder.join("build"),
+            self.stop,
+            &mut |stage, of| {
+                let of = of.map(|of| of_stage(id, of));
+                see(Event::Stage(stage, of.as_ref()));
+                done.extend(of);
+            },
+        );
+        // What was done counts, also where the next stage could not be.
+        for stage in done {
+            self.append(Record::StageDone(stage))?;
+        }
+        Ok(checked?)
+    }
+
+    /// Measures a candidate where it could not know; the mean ratio, and whether it is good enough.
+    fn unseen(
+        &mut self,
+        id: u32,
+        task: &Task,
+        hidden: &Hidden,
+        candidate: &Start,
+    ) -> Result<(f64, bool), AuthorError> {
+        let mut logs = Vec::new();
+        let mut is_general = true;
+        for benchmark in hidden.benchmarks(&task.benchmark) {
+            // Nothing of it stays where an author could read it.
+            let directory =
+                tempfile::tempdir().map_err(crate::error::file("make", "a temporary directory"))?;
+            let measured =
+                benchmark.measure(&task.start, candidate, directory.path(), self.stop)?;
+            is_general &= measured.is_no_worse();
+            logs.extend(measured.mean_ratio.map(f64::ln));
+            self.append(Record::Spent(Spent {
+                what: format!("candidate {id} where it could not know"),
+                wall_ms: 0,
+                evaluations: evaluations(&benchmark),
+            }))?;
+        }
+        let ratio = (logs.iter().sum::<f64>() / logs.len().max(1) as f64).exp();
+        Ok((ratio, is_general && ratio < 1.0))
+    }
+
+    fn note(&mut self, id: u32, shown: &Benchmark, measured: &Measured) -> Result<(), AuthorError> {
+        use baton_lab::judge::Verdict;
+        let list = |verdict: Verdict| {
+            let of = |figure: &&Figure| figure.verdict == verdict;
+            let line = |figure: &Figure| {
+                let ratio = figure
+                    .ratio
+                    .map_or(String::new(), |ratio| format!(" {ratio:.3}x"));
+                format!("{} {}{ratio}", figure.workload, figure.metric)
+            };
+            let lines: Vec<String> = measured.figures.iter().filter(of).map(line).collect();
+            json!(lines)
+        };
+        self.append(Record::Measured(ledger::Measured {
+            id,
+            what: format!("{} on {}", shown.workloads.join(", "), shown.machine),
+            better: list(Verdict::Better),
+            worse: list(Verdict::Worse),
+        }))?;
+        self.append(Record::Spent(Spent {
+            what: format!("candidate {id} in the lab"),
+            wall_ms: 0,
+            evaluations: evaluations(shown),
+        }))
+    }
+
+    /// The end of the last stage.
+    fn end_benchmark(
+        &mut self,
+        id: u32,
+        begin: Instant,
+        diagnostics: Vec<Diagnostic>,
+    ) -> Result<(), AuthorError> {
+        let done = ledger::StageDone {
+            id,
+            stage: Stage::Benchmark,
+            passed: diagnostics.is_empty(),
+            took_ms: millis(begin),
+            diagnostics,
+        };
+        (self.see)(Event::Stage(Stage::Benchmark, Some(&done)));
+        match done.passed {
+            true => self.append(Record::StageDone(done)),
+            false => self.refuse(id, &done),
+        }
+    }
+
+    /// Writes down that a candidate did not pass a stage.
+    fn refuse(&mut self, id: u32, done: &ledger::StageDone) -> Result<(), AuthorError> {
+        let is_noted = self
+            .ledger
+            .view()
+            .candidates
+            .get(&id)
+            .is_some_and(|entry| entry.stages.iter().any(|known| known.stage == done.stage));
+        if !is_noted {
+            self.append(Record::StageDone(done.clone()))?;
+        }
+        let first = done.diagnostics.first();
+        let refused = Refused {
+            id,
+            stage: done.stage,
+            code: first.map_or("refused", |first| &first.code).to_owned(),
+            why: first
+                .map_or("it did not pass", |first| &first.message)
+                .to_owned(),
+        };
+        self.append(Record::Refused(refused.clone()))?;
+        (self.see)(Event::Refused(&refused));
+        Ok(())
+    }
+}
+
+fn of_stage(id: u32, done: &crate::StageDone) -> ledger::StageDone {
+    ledger::StageDone {
+        id,
+        stage: done.stage,
+        passed: done.passed,
+        took_ms: (done.took_s * 1000.0) as u64,
+        diagnostics: done.diagnostics.clone(),
+    }
+}
+
+fn millis(begin: Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Runs of a policy in a benchmark: both sides, and the A/A check.
+fn evaluations(benchmark: &Benchmark) -> u64 {
+    u64::from(benchmark.runs) * benchmark.workloads.len() as u64 * 3
+}
+
+/// What may be spent in all, where this call may spend so much after what was spent before.
+fn beyond(budgets: Budgets, before: &Totals) -> Budgets {
+    let plus = |limit: Option<u64>, spent: u64| limit.map(|limit| limit.saturating_add(spent));
+    Budgets {
+        tokens: plus(budgets.tokens, before.tokens()),
+        money: budgets.money.map(|limit| limit.plus(before.cost)),
+        wall_ms: plus(budgets.wall_ms, before.wall_ms),
+        evaluations: plus(budgets.evaluations, before.evaluations),
+        rounds: budgets
+            .rounds
+            .map(|limit| limit.saturating_add(before.rounds)),
+        prices: budgets.prices,
+    }
+}
