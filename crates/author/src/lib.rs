@@ -12,6 +12,7 @@
 //! What is wrong with a candidate is a [`Diagnostic`]; what is wrong with this machine is an [`Error`].
 
 pub mod benchmark;
+pub mod builtin;
 pub mod chat;
 mod check;
 mod compile;

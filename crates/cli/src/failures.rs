@@ -46,7 +46,25 @@ fn author(error: &anyhow::Error) -> Option<Code> {
     if error.is::<baton_sandbox::Error>() {
         return Some(Code::Other("no-sandbox", 3));
     }
-    Some(match error.downcast_ref::<E>()? {
+    use baton_author::{chat, controller::AuthorError, ledger::LedgerError};
+    if error.is::<chat::ConfigError>() {
+        return Some(Code::Other("model-service", 2));
+    }
+    let ledger = |error: &LedgerError| match error {
+        LedgerError::InUse { .. } => Code::Busy,
+        _ => Code::Other("ledger", 2),
+    };
+    if let Some(error) = error.downcast_ref::<LedgerError>() {
+        return Some(ledger(error));
+    }
+    let own = match error.downcast_ref::<AuthorError>() {
+        None => error.downcast_ref::<E>()?,
+        Some(AuthorError::Machine(own)) => own,
+        Some(AuthorError::Ledger(error)) => return Some(ledger(error)),
+        Some(AuthorError::Chat(error)) => return Some(Code::Other(error.code(), 1)),
+        Some(_) => return Some(Code::BadParameter),
+    };
+    Some(match own {
         E::Sandbox(_) => Code::Other("no-sandbox", 3),
         E::NoSource { .. } | E::NoRust { .. } | E::Library(_) | E::Vm(_) => Code::Machine,
         E::File { .. } => Code::Io,

@@ -1,5 +1,7 @@
 //! One file for each command.
 
+#[cfg(feature = "author")]
+mod author;
 mod bench;
 mod chaos;
 pub(crate) mod doctor;
@@ -8,6 +10,8 @@ mod in_guest;
 mod judge;
 mod lab;
 mod learn;
+#[cfg(feature = "author")]
+mod ledger;
 mod new;
 pub(crate) mod policies;
 #[cfg(feature = "kernel")]
@@ -55,6 +59,10 @@ pub(crate) enum Command {
     New(new::Args),
     #[cfg(feature = "author")]
     Judge(judge::Args),
+    #[cfg(feature = "author")]
+    Author(Box<author::Args>),
+    #[cfg(feature = "author")]
+    Ledger(ledger::Args),
     #[command(hide = true)]
     Chaos(chaos::Args),
     #[command(hide = true)]
@@ -90,6 +98,10 @@ impl Command {
             Self::New(args) => new::execute(&args),
             #[cfg(feature = "author")]
             Self::Judge(args) => judge::execute(&args),
+            #[cfg(feature = "author")]
+            Self::Author(args) => author::execute(&args),
+            #[cfg(feature = "author")]
+            Self::Ledger(args) => ledger::execute(&args),
             Self::Chaos(args) => chaos::execute(&args),
             Self::InGuest(args) => in_guest::execute(&args),
             Self::BenchGuest(args) => bench::guest::execute(&args),
