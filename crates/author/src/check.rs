@@ -72,7 +72,7 @@ pub struct Checked {
     pub stages: Vec<StageDone>,
     /// Its source, if it could be read.
     pub source: Option<Source>,
-    /// Its program, if it compiled.
+    /// Its program, if it came so far.
     pub program: Option<Program>,
 }
 
@@ -175,15 +175,20 @@ impl Checker<'_> {
                 Ok(source) => checked.source = Some(source),
                 Err(diagnostics) => return Ok(diagnostics),
             },
-            Stage::Compile => match self.compiler.compile(text, directory, stop)? {
-                Ok(path) => checked.program = Some(self.program(path)),
-                Err(diagnostics) => return Ok(diagnostics),
-            },
+            Stage::Compile => {
+                let compiled = self.compiler.compile(text, directory, stop)?;
+                return Ok(compiled.err().unwrap_or_default());
+            }
             Stage::Lint => {
                 let source = checked.source.as_ref();
                 return Ok(source.map(source::lint).unwrap_or_default());
             }
             Stage::Properties => {
+                // What is refused before needs no program.
+                match self.compiler.link(directory, stop)? {
+                    Ok(path) => checked.program = Some(self.program(path)),
+                    Err(diagnostics) => return Ok(diagnostics),
+                }
                 return self.ask(
                     checked,
                     stage,

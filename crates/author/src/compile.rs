@@ -41,6 +41,32 @@ fn main() -> std::process::ExitCode {
 }
 ";
 
+/// The folders of a candidate's directory.
+struct Paths {
+    sources: PathBuf,
+    library: PathBuf,
+    program: PathBuf,
+}
+
+impl Paths {
+    fn of(directory: &Path) -> Self {
+        Self {
+            sources: directory.join("sources"),
+            library: directory.join("library"),
+            program: directory.join("program"),
+        }
+    }
+
+    fn candidate(&self) -> PathBuf {
+        self.library.join("libcandidate.rlib")
+    }
+}
+
+/// As `--extern` takes it.
+fn with(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}
+
 /// Compiles candidates.
 #[derive(Clone, Debug)]
 pub struct Compiler {
@@ -48,7 +74,7 @@ pub struct Compiler {
     sandbox: Sandbox,
 }
 
-/// What comes of compiling: the program, or what is wrong with the source.
+/// What comes of linking: the program, or what is wrong with the source.
 pub type Compiled = Result<PathBuf, Vec<Diagnostic>>;
 
 impl Compiler {
@@ -67,7 +93,8 @@ impl Compiler {
         &self.library
     }
 
-    /// Compiles the text into the directory, which must be there; what else lies in it is not seen.
+    /// Compiles the text, up to a library in the directory, which must be there; what else lies in it is not
+    /// seen. Takes a fraction of a second; [`Compiler::link`] makes a program of it.
     ///
     /// # Errors
     /// The compiler cannot be run, or it was stopped. A candidate's mistakes are no error.
@@ -76,10 +103,9 @@ impl Compiler {
         text: &str,
         directory: &Path,
         stop: &AtomicBool,
-    ) -> Result<Compiled, Error> {
-        let sources = directory.join("sources");
-        let (first, last) = (directory.join("library"), directory.join("program"));
-        for folder in [&sources, &first, &last] {
+    ) -> Result<Result<(), Vec<Diagnostic>>, Error> {
+        let paths = Paths::of(directory);
+        for folder in [&paths.sources, &paths.library, &paths.program] {
             fs::create_dir_all(folder).map_err(file("make", folder))?;
         }
         let texts = [
@@ -88,31 +114,34 @@ impl Compiler {
             ("main.rs", PROGRAM),
         ];
         for (name, text) in texts {
-            let path = sources.join(name);
+            let path = paths.sources.join(name);
             fs::write(&path, text).map_err(file("write", path))?;
         }
         let library = &self.library;
-        let with = |name: &str, path: &Path| format!("{name}={}", path.display());
-        let candidate = first.join("libcandidate.rlib");
         let names = [with("std", &library.std), with("baton", &library.facade)];
         let mut arguments = vec!["--crate-name=candidate", "--crate-type=rlib"];
         arguments.extend(names.iter().flat_map(|name| ["--extern", name]));
         let source = format!("{INSIDE}/lib.rs");
-        // No output before there is one to look for.
-        let _ = fs::remove_file(&candidate);
-        if let Err(wrong) = self.run(&arguments, &source, &candidate, &sources, None, stop)? {
-            return Ok(Err(wrong));
-        }
+        self.run(&arguments, &source, &paths.candidate(), &paths, None, stop)
+    }
+
+    /// Makes a program of what was compiled in the directory, with the harness: seconds, for all that the
+    /// policy's type goes into is compiled now.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub fn link(&self, directory: &Path, stop: &AtomicBool) -> Result<Compiled, Error> {
+        let paths = Paths::of(directory);
         let names = [
-            with("candidate", &candidate),
-            with("baton_trial", &library.trial),
+            with("candidate", &paths.candidate()),
+            with("baton_trial", &self.library.trial),
         ];
         let mut arguments = vec!["--crate-name=program", "--crate-type=bin"];
         arguments.extend(names.iter().flat_map(|name| ["--extern", name]));
-        let program = last.join("program");
+        let program = paths.program.join("program");
         let source = format!("{INSIDE}/main.rs");
-        let _ = fs::remove_file(&program);
-        let linked = self.run(&arguments, &source, &program, &sources, Some(&first), stop)?;
+        let made = Some(&*paths.library);
+        let linked = self.run(&arguments, &source, &program, &paths, made, stop)?;
         Ok(linked.map(|()| program))
     }
 
@@ -121,10 +150,12 @@ impl Compiler {
         arguments: &[&str],
         source: &str,
         output: &Path,
-        sources: &Path,
+        paths: &Paths,
         made: Option<&Path>,
         stop: &AtomicBool,
     ) -> Result<Result<(), Vec<Diagnostic>>, Error> {
+        // No output before there is one to look for.
+        let _ = fs::remove_file(output);
         let library = &self.library;
         let dependencies = format!("dependency={}", library.dependencies.display());
         let common = [
@@ -148,7 +179,7 @@ impl Compiler {
             .read(&library.std)
             .read(&library.facade)
             .read(&library.trial)
-            .read_as(sources, INSIDE)
+            .read_as(&paths.sources, INSIDE)
             .env("PATH", "/usr/bin:/bin")
             .limits(Limits {
                 wall: Duration::from_secs(90),

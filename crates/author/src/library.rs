@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::Error;
+use crate::{Error, error::file};
 
 /// The checkout that this program was built from; it may be gone.
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -45,6 +45,9 @@ impl Library {
                 path: checkout.to_owned(),
             });
         }
+        std::fs::create_dir_all(target).map_err(file("make", target))?;
+        // A path with `..` leads nowhere where the folders between are not seen.
+        let target = &target.canonicalize().map_err(file("find", target))?;
         let sysroot = said_by(
             checkout,
             &program("RUSTC", "rustc"),

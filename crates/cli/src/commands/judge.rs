@@ -216,7 +216,12 @@ pub(crate) fn start(
     let text = std::fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?;
     let folder = directory.join("start");
     std::fs::create_dir_all(&folder).map_err(|error| Failure::io("make", &folder, &error))?;
-    match compiler.compile(&text, &folder.canonicalize()?, stop)? {
+    let folder = folder.canonicalize()?;
+    let linked = match compiler.compile(&text, &folder, stop)? {
+        Ok(()) => compiler.link(&folder, stop)?,
+        Err(wrong) => Err(wrong),
+    };
+    match linked {
         Ok(program) => Ok(Start::Program(baton_author::Program::new(
             program,
             checker.sandbox.clone(),
