@@ -245,6 +245,13 @@ fn diagnostics(messages: &str) -> Vec<Diagnostic> {
     errors.take(DIAGNOSTICS_MAX).collect()
 }
 
+/// The text with the names that a candidate's author knows.
+fn known(text: &str) -> String {
+    let text = text.replace("baton_candidate::", "baton::");
+    text.replace("baton_policy::", "baton::")
+        .replace("baton_std::", "std::")
+}
+
 fn diagnostic(message: &Value, text: &str) -> Diagnostic {
     let code = message["code"]["code"].as_str().unwrap_or("rustc");
     let mut found = Diagnostic::new(Stage::Compile, code, text);
@@ -268,7 +275,8 @@ fn diagnostic(message: &Value, text: &str) -> Diagnostic {
     let notes = notes.filter_map(|child| child["message"].as_str());
     let notes: Vec<&str> = notes.filter(|note| note.len() < 300).take(3).collect();
     if !notes.is_empty() {
-        found.help = Some(notes.join("; "));
+        found.help = Some(known(&notes.join("; ")));
     }
+    found.message = known(&found.message);
     found
 }

@@ -34,17 +34,26 @@ pub struct Library {
 }
 
 impl Library {
+    /// Where Baton's source is, from which it was built.
+    ///
+    /// # Errors
+    /// It is not there any more.
+    pub fn source() -> Result<PathBuf, Error> {
+        let checkout = Path::new(CHECKOUT);
+        match checkout.canonicalize() {
+            Ok(path) if path.join("crates/trial/Cargo.toml").is_file() => Ok(path),
+            _ => Err(Error::NoSource {
+                path: checkout.to_owned(),
+            }),
+        }
+    }
+
     /// Builds what is not built yet, into `target`. Takes minutes the first time, and an instant after that.
     ///
     /// # Errors
     /// Baton's source is not there, or Cargo cannot build it.
     pub fn build(target: &Path) -> Result<Self, Error> {
-        let checkout = Path::new(CHECKOUT);
-        if !checkout.join("crates/trial/Cargo.toml").is_file() {
-            return Err(Error::NoSource {
-                path: checkout.to_owned(),
-            });
-        }
+        let checkout = &Self::source()?;
         std::fs::create_dir_all(target).map_err(file("make", target))?;
         // A path with `..` leads nowhere where the folders between are not seen.
         let target = &target.canonicalize().map_err(file("find", target))?;

@@ -286,7 +286,8 @@ fn tell(event: &Event<'_>) {
             "{:<12} ... where it could not know",
             Stage::Benchmark.name()
         ),
-        Event::Refused(refused) => eprintln!("refused at {}: {}", refused.stage, refused.why),
+        // The stage's line told it.
+        Event::Refused(_) => {}
         Event::Accepted(id, path) => eprintln!("candidate {id} is accepted: {}", path.display()),
         Event::Winner(id) => eprintln!("candidate {id} is the best so far"),
     }

@@ -20,7 +20,7 @@ const CLANG_MAX: u32 = 24;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  baton doctor --json")]
 pub(crate) struct Args {
-    /// Print JSON: `{"can":{"run","vm","build"},"checks":[{"area","name","ok","detail","remedy"}]}`
+    /// Print JSON: `{"can":{"run","vm","build","judge"},"checks":[{"area","name","ok","detail","remedy"}]}`
     #[arg(long)]
     json: bool,
 }
@@ -35,6 +35,8 @@ enum Area {
     Vm,
     /// Building Baton and projects that depend on it.
     Build,
+    /// Judging policies that others wrote.
+    Judge,
 }
 
 #[derive(Serialize)]
@@ -53,19 +55,26 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let mut checks = run_checks();
     checks.extend(vm_checks());
     checks.extend(build_checks());
+    checks.extend(judge_checks());
     let can = |area| {
         checks
             .iter()
             .all(|check| check.area != area || check.ok || check.optional)
     };
     let (run, vm, build) = (can(Area::Run), can(Area::Vm), can(Area::Build));
+    let judge = can(Area::Judge);
     if args.json {
-        let can = serde_json::json!({"run": run, "vm": vm, "build": build});
+        let can = serde_json::json!({"run": run, "vm": vm, "build": build, "judge": judge});
         outln!("{}", serde_json::json!({"can": can, "checks": checks}));
     } else {
         print(
             &checks,
-            &[(Area::Run, run), (Area::Vm, vm), (Area::Build, build)],
+            &[
+                (Area::Run, run),
+                (Area::Vm, vm),
+                (Area::Build, build),
+                (Area::Judge, judge),
+            ],
         );
     }
     Ok(if run || vm {
@@ -81,6 +90,7 @@ fn print(checks: &[Check], areas: &[(Area, bool)]) {
             Area::Run => "schedule this machine (baton run)",
             Area::Vm => "schedule a kernel in a VM (baton vm, baton bench)",
             Area::Build => "build Baton and policy projects",
+            Area::Judge => "judge policies that others wrote (baton judge, author, mcp)",
         };
         outln!("{} {what}", mark(can, false));
         let checks: Vec<&Check> = checks.iter().filter(|check| check.area == area).collect();
@@ -243,6 +253,51 @@ fn build_checks() -> Vec<Check> {
             "install its headers (Debian, Ubuntu: zlib1g-dev)",
         ),
     ]
+}
+
+#[cfg(feature = "author")]
+fn judge_checks() -> Vec<Check> {
+    let check = |name, found: Result<String, String>| {
+        let (ok, detail, remedy) = match found {
+            Ok(detail) => (true, detail, None),
+            Err(problem) => (false, "cannot be had".to_owned(), Some(problem)),
+        };
+        Check {
+            area: Area::Judge,
+            name,
+            ok,
+            optional: false,
+            detail,
+            remedy,
+        }
+    };
+    let contained = baton_sandbox::probe();
+    let contained = contained.map(|kinds| {
+        let (abi, uid) = (kinds.landlock_abi, kinds.uid);
+        format!("namespaces, seccomp, Landlock {abi}, as user {uid}")
+    });
+    let source = baton_author::Library::source();
+    vec![
+        check("sandbox", contained.map_err(|error| error.to_string())),
+        check(
+            "source",
+            source
+                .map(|path| path.display().to_string())
+                .map_err(|error| error.to_string()),
+        ),
+    ]
+}
+
+#[cfg(not(feature = "author"))]
+fn judge_checks() -> Vec<Check> {
+    vec![Check {
+        area: Area::Judge,
+        name: "author",
+        ok: false,
+        optional: false,
+        detail: "not built in".to_owned(),
+        remedy: Some("build baton with the feature `author`".to_owned()),
+    }]
 }
 
 /// The compiler of the BPF programs: what CLANG names, else the newest.
