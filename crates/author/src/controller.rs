@@ -141,46 +141,53 @@ impl Controller<'_> {
     /// # Errors
     /// This machine, the service or the ledger does not do what it must. All that was done is in the ledger.
     pub fn run(&mut self, task: &Task) -> Result<Outcome, AuthorError> {
+        self.begin(task)?;
+        let (why, stopped) = match self.work(task) {
+            Ok(ended) => ended,
+            Err(AuthorError::Machine(Error::Stopped)) => ("stopped".to_owned(), true),
+            Err(error) => {
+                let why = error.to_string();
+                self.append(Record::Ended { why })?;
+                return Err(error);
+            }
+        };
+        self.append(Record::Ended { why: why.clone() })?;
+        Ok(self.outcome(why, stopped))
+    }
+
+    /// Asks and judges; why it ended, and whether somebody stopped it.
+    fn work(&mut self, task: &Task) -> Result<(String, bool), AuthorError> {
         let before = self.ledger.view().totals;
         let budgets = beyond(task.budgets, &before);
         let hidden = Hidden::of(self.ledger.directory())?;
-        self.begin(task)?;
         let profile = self.profile(task)?;
         let api = prompt::api();
         let mut failures = 0;
-        let (why, stopped) = loop {
+        loop {
             if self.stop.load(Ordering::Relaxed) {
-                break ("stopped".to_owned(), true);
+                return Err(Error::Stopped.into());
             }
             if let Some((id, text)) = self.unsettled() {
-                if self.judged(task, &hidden, id, &text)?.is_none() {
-                    break ("stopped".to_owned(), true);
-                }
+                self.judge(task, &hidden, id, &text)?;
                 continue;
             }
             match budgets.check(&self.ledger.view().totals) {
                 Ok(()) => {}
                 Err(error @ Exhausted::NoPrices) => return Err(AuthorError::Budget(error)),
-                Err(error) => break (error.to_string(), false),
+                Err(error) => return Ok((error.to_string(), false)),
             }
             match self.ask(task, &budgets, &api, &profile) {
                 Ok(()) => failures = 0,
-                Err(AuthorError::Chat(ChatError::Stopped)) => break ("stopped".to_owned(), true),
+                Err(AuthorError::Chat(ChatError::Stopped)) => return Err(Error::Stopped.into()),
                 Err(AuthorError::Chat(error))
                     if error.is_of_the_question() && failures < FAILURES_MAX =>
                 {
                     failures += 1;
                     (self.see)(Event::Failed(&error));
                 }
-                Err(error) => {
-                    let why = error.to_string();
-                    self.append(Record::Ended { why })?;
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
-        };
-        self.append(Record::Ended { why: why.clone() })?;
-        Ok(self.outcome(why, stopped))
+        }
     }
 
     fn outcome(&self, why: String, stopped: bool) -> Outcome {
@@ -338,21 +345,7 @@ impl Controller<'_> {
         fs::read_to_string(folder.join(name)).ok()
     }
 
-    /// Takes a candidate through all stages; none if it was stopped meanwhile.
-    fn judged(
-        &mut self,
-        task: &Task,
-        hidden: &Hidden,
-        id: u32,
-        text: &str,
-    ) -> Result<Option<()>, AuthorError> {
-        match self.judge(task, hidden, id, text) {
-            Ok(()) => Ok(Some(())),
-            Err(AuthorError::Machine(Error::Stopped)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
+    /// Takes a candidate through all stages, to a word on it.
     fn judge(
         &mut self,
         task: &Task,

@@ -8,6 +8,8 @@ use std::{
     path::Path,
 };
 
+use baton_machine::MachineFile;
+
 use crate::{Error, benchmark::Benchmark, error::file};
 
 /// The secret's file in the workspace, its owner's alone.
@@ -75,7 +77,7 @@ impl Hidden {
             workloads: shown
                 .workloads
                 .iter()
-                .map(|workload| varied(workload, &mut random))
+                .map(|workload| varied(workload, cpus(&machine), &mut random))
                 .collect(),
             machine,
             runs: shown.runs,
@@ -84,8 +86,14 @@ impl Hidden {
     }
 }
 
-/// The workload with other numbers.
-fn varied(workload: &str, random: &mut fastrand::Rng) -> String {
+/// How many CPUs it has, as many as are loaded at most.
+fn cpus(machine: &str) -> u32 {
+    let file = MachineFile::find(machine);
+    file.map_or(2, |file| file.cpu_count()).clamp(1, 64)
+}
+
+/// The workload with other numbers, that so many CPUs have their work with.
+fn varied(workload: &str, cpus: u32, random: &mut fastrand::Rng) -> String {
     let parts = workload.split('+').map(|part| {
         let kind = part.split(':').next().unwrap_or(part);
         let mut number = |from: u32, to: u32| random.u32(from..=to);
@@ -95,7 +103,7 @@ fn varied(workload: &str, random: &mut fastrand::Rng) -> String {
                 number(40, 100),
                 number(25, 60)
             ),
-            "hogs" => format!("hogs:count={}", number(1, 4)),
+            "hogs" => format!("hogs:count={}", number(cpus, cpus * 2)),
             "pipe" => format!("pipe:rounds={}", number(800, 2500)),
             "messaging" => format!(
                 "messaging:groups={},fan={},loops={}",
@@ -112,7 +120,7 @@ fn varied(workload: &str, random: &mut fastrand::Rng) -> String {
                 "build:units={},unit_ms={},jobs={}",
                 number(40, 80),
                 number(20, 90),
-                number(3, 8)
+                number(cpus + 1, cpus * 3)
             ),
             // Other seeds and names of tasks are something, too.
             _ => part.to_owned(),

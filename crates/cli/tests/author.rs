@@ -220,6 +220,43 @@ fn what_was_stopped_goes_on() {
 
 #[test]
 #[ignore = "builds what candidates are linked with: scripts/test vm"]
+fn what_fits_the_shown_benchmark_alone_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    // Good where it was shown to be measured, and on any other machine who wakes waits behind all others.
+    let fitted = GOOD.replace(
+        "cx.ready(task, key).preempt(woken);",
+        "let shown = cx.machine().cpus.len() == 2;\n        \
+         let key = if shown || !woken { key } else { key.saturating_add(300 * MS) };\n        \
+         cx.ready(task, key).preempt(woken && shown);",
+    );
+    // The secret is drawn once for a workspace; here it is one that draws a full machine.
+    fs::create_dir(directory.path().join("author")).unwrap();
+    fs::write(
+        directory.path().join("author/hidden.seed"),
+        "0000000000000007",
+    )
+    .unwrap();
+    assert_ne!(fitted, GOOD);
+    let service = StandIn::play([answer(&fitted)]);
+    let output = author(
+        directory.path(),
+        &service,
+        &["keep frames on time", "--rounds", "1", "--no-vm"],
+    )
+    .output()
+    .unwrap();
+    let said = whole(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let candidates = ledger(directory.path());
+    assert_eq!(candidates[0]["refused"]["code"], "not-general", "{said}");
+    // Nobody is told what it was.
+    let secret = fs::read_to_string(directory.path().join("author/hidden.seed")).unwrap();
+    assert!(!said.contains(secret.trim()));
+    assert!(!directory.path().join("author/accepted").exists());
+}
+
+#[test]
+#[ignore = "builds what candidates are linked with: scripts/test vm"]
 fn judged_without_a_model() {
     let directory = tempfile::tempdir().unwrap();
     let check = |name: &str, source: &str, code: i32, words: &[&str]| {
