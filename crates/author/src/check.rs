@@ -100,6 +100,8 @@ pub struct Checker<'a> {
     pub machines: Option<&'a dyn Machines>,
     /// How thoroughly.
     pub depth: Depth,
+    /// Names that a candidate cannot have; see [`taken`].
+    pub taken: &'a [&'a str],
 }
 
 impl std::fmt::Debug for Checker<'_> {
@@ -171,7 +173,7 @@ impl Checker<'_> {
         checked: &mut Checked,
     ) -> Result<Vec<Diagnostic>, Error> {
         match stage {
-            Stage::Parse => match source::parse(text, &taken()) {
+            Stage::Parse => match source::parse(text, self.taken) {
                 Ok(source) => checked.source = Some(source),
                 Err(diagnostics) => return Ok(diagnostics),
             },
@@ -249,8 +251,9 @@ impl Checker<'_> {
     }
 }
 
-/// Names that candidates cannot have: those of Baton's own policies.
-fn taken() -> Vec<&'static str> {
+/// Names of Baton's own policies, by which a candidate that is kept would not be told from them.
+#[must_use]
+pub fn taken() -> Vec<&'static str> {
     let policies = baton_policies::list().iter();
     policies.map(|policy| policy.name).collect()
 }

@@ -27,7 +27,7 @@ pub mod prompt;
 pub mod source;
 pub mod vm;
 
-pub use check::{Checked, Checker, Depth, StageDone};
+pub use check::{Checked, Checker, Depth, StageDone, taken};
 pub use compile::{Compiled, Compiler};
 pub use diagnostic::{Diagnostic, Stage};
 pub use error::Error;

@@ -165,11 +165,13 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let compiler = judge::compiler()?;
     let sandbox = Sandbox::new();
     let machines = args.how.machines()?;
+    let taken = baton_author::taken();
     let checker = Checker {
         compiler: &compiler,
         sandbox: &sandbox,
         machines: Some(&machines as &dyn Machines),
         depth: args.how.depth(),
+        taken: &taken,
     };
     let (start, from_source) = start(args, &compiler, &checker, stop)?;
     let task = Task {

@@ -163,6 +163,8 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         sandbox: &sandbox,
         machines: Some(&machines as &dyn Machines),
         depth: args.how.depth(),
+        // A file that somebody has may be called what it likes.
+        taken: &[],
     };
     let last = args.until.unwrap_or(Stage::Benchmark);
     let mut see = |stage: Stage, done: Option<&StageDone>| {
