@@ -16,6 +16,7 @@ use baton_lab::{
     results::Results,
 };
 use baton_trial::protocol::{Ask, Found, Play};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Diagnostic, Error, Program, Stage, error::file};
@@ -53,7 +54,7 @@ pub struct Benchmark {
 }
 
 /// One figure of the candidate's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figure {
     /// The workload.
     pub workload: String,
@@ -70,13 +71,14 @@ pub struct Figure {
     /// The interval of the ratio, 95 %.
     pub interval: Option<[f64; 2]>,
     /// The lab's verdict.
+    #[schemars(with = "String")]
     pub verdict: Verdict,
     /// Why.
     pub why: String,
 }
 
 /// What was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// All figures.
     pub figures: Vec<Figure>,

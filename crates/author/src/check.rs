@@ -9,6 +9,7 @@ use std::{
 
 use baton_sandbox::Sandbox;
 use baton_trial::protocol::{Ask, Found};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -53,7 +54,7 @@ impl Depth {
 }
 
 /// What came of a stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageDone {
     /// The stage.
     pub stage: Stage,
@@ -158,6 +159,20 @@ impl Checker<'_> {
             }
         }
         Ok(checked)
+    }
+
+    /// The program of what was compiled in this directory: for one that passed up to the lint alone.
+    ///
+    /// # Errors
+    /// As [`Checker::check`].
+    pub fn link(
+        &self,
+        directory: &Path,
+        stop: &AtomicBool,
+    ) -> Result<Result<Program, Vec<Diagnostic>>, Error> {
+        let directory = directory.canonicalize().map_err(file("find", directory))?;
+        let linked = self.compiler.link(&directory, stop)?;
+        Ok(linked.map(|path| self.program(path)))
     }
 
     fn leaves_out(&self, stage: Stage) -> bool {

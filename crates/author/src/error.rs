@@ -45,6 +45,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A client of `baton mcp` that cannot be served.
+    #[error("the client cannot be served: {0}")]
+    Client(String),
     /// Somebody stopped it.
     #[error("stopped")]
     Stopped,

@@ -5,10 +5,18 @@ use std::{
     env,
     ffi::OsString,
     io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::{Error, error::file};
@@ -53,6 +61,14 @@ impl Library {
     /// # Errors
     /// Baton's source is not there, or Cargo cannot build it.
     pub fn build(target: &Path) -> Result<Self, Error> {
+        Self::build_until(target, None)
+    }
+
+    /// As [`Library::build`], and ends Cargo with all that it started when the flag is set.
+    ///
+    /// # Errors
+    /// As [`Library::build`], or it was stopped.
+    pub fn build_until(target: &Path, stop: Option<&AtomicBool>) -> Result<Self, Error> {
         let checkout = &Self::source()?;
         std::fs::create_dir_all(target).map_err(file("make", target))?;
         // A path with `..` leads nowhere where the folders between are not seen.
@@ -63,7 +79,7 @@ impl Library {
             &["--print", "sysroot"],
         )?;
         let sysroot = PathBuf::from(sysroot.trim());
-        let artifacts = artifacts(checkout, target)?;
+        let artifacts = artifacts(checkout, target, stop)?;
         let find = |name: &str| {
             let found = artifacts.iter().find(|(of, _)| of == name);
             let path = found.map(|(_, path)| path.clone());
@@ -109,9 +125,18 @@ fn no_rust(program: &OsString, error: &std::io::Error) -> Error {
 }
 
 /// Libraries that Cargo built, or had built before: name and file.
-fn artifacts(checkout: &Path, target: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
+fn artifacts(
+    checkout: &Path,
+    target: &Path,
+    stop: Option<&AtomicBool>,
+) -> Result<Vec<(String, PathBuf)>, Error> {
     let cargo = program("CARGO", "cargo");
-    let mut child = Command::new(&cargo)
+    let mut command = Command::new(&cargo);
+    if stop.is_some() {
+        // With the compilers that it starts it can be ended as one.
+        command.process_group(0);
+    }
+    let mut child = command
         .args(["build", "--release", "--locked"])
         .args([
             "-p",
@@ -131,19 +156,48 @@ fn artifacts(checkout: &Path, target: &Path) -> Result<Vec<(String, PathBuf)>, E
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| no_rust(&cargo, &error))?;
-    let mut found = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            found.extend(artifact(&line));
-        }
-    }
+    let group = Pid::from_raw(child.id().cast_signed());
+    let said = child.stdout.take();
+    let read = || {
+        let lines = said
+            .into_iter()
+            .flat_map(|said| BufReader::new(said).lines());
+        let found = lines.map_while(Result::ok);
+        found.filter_map(|line| artifact(&line)).collect::<Vec<_>>()
+    };
+    let found = match stop {
+        Some(stop) => read_until(read, group, stop),
+        None => read(),
+    };
     let status = child.wait().map_err(|error| no_rust(&cargo, &error))?;
+    if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+        return Err(Error::Stopped);
+    }
     match status.success() {
         true => Ok(found),
         false => Err(Error::Library(
             "Cargo could not build it: its messages are above".to_owned(),
         )),
     }
+}
+
+/// Reads to the end, which comes early when the flag is set: then the processes of the group are ended.
+fn read_until<T: Send>(read: impl FnOnce() -> T + Send, group: Pid, stop: &AtomicBool) -> T {
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                if stop.load(Ordering::Relaxed) {
+                    let _ = killpg(group, Signal::SIGTERM);
+                    return;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let found = read();
+        is_done.store(true, Ordering::Relaxed);
+        found
+    })
 }
 
 /// The library that one of Cargo's messages announces.

@@ -41,6 +41,7 @@ fn help_has_an_example() {
         &["lab", "guest"],
         &["lab", "cell"],
         &["new"],
+        &["mcp"],
         &["chaos"],
         &["in-guest"],
         &["bench-guest"],

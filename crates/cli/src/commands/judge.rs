@@ -130,15 +130,19 @@ fn stage(text: &str) -> Result<Stage, String> {
     })
 }
 
+/// Where what candidates are linked with is built: with policy projects, or where somebody says; tests do.
+pub(crate) fn target() -> anyhow::Result<PathBuf> {
+    Ok(match std::env::var_os("BATON_LIBRARY_TARGET") {
+        Some(target) => PathBuf::from(target),
+        None => baton_vm::cache_dir()?.join("target"),
+    })
+}
+
 /// The compiler of candidates, with its library built.
 pub(crate) fn compiler() -> anyhow::Result<Compiler> {
     // Before minutes are spent on a library for nothing.
     baton_sandbox::probe()?;
-    // Where Cargo keeps what it built for others, if somebody says so: tests do.
-    let target = match std::env::var_os("BATON_LIBRARY_TARGET") {
-        Some(target) => PathBuf::from(target),
-        None => baton_vm::cache_dir()?.join("target"),
-    };
+    let target = target()?;
     if std::io::stderr().is_terminal() {
         eprintln!("making ready what candidates are linked with (minutes, the first time)");
     }

@@ -12,6 +12,8 @@ mod lab;
 mod learn;
 #[cfg(feature = "author")]
 mod ledger;
+#[cfg(feature = "author")]
+mod mcp;
 mod new;
 pub(crate) mod policies;
 #[cfg(feature = "kernel")]
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Author(Box<author::Args>),
     #[cfg(feature = "author")]
     Ledger(ledger::Args),
+    #[cfg(feature = "author")]
+    Mcp(mcp::Args),
     #[command(hide = true)]
     Chaos(chaos::Args),
     #[command(hide = true)]
@@ -102,6 +106,8 @@ impl Command {
             Self::Author(args) => author::execute(&args),
             #[cfg(feature = "author")]
             Self::Ledger(args) => ledger::execute(&args),
+            #[cfg(feature = "author")]
+            Self::Mcp(args) => mcp::execute(&args),
             Self::Chaos(args) => chaos::execute(&args),
             Self::InGuest(args) => in_guest::execute(&args),
             Self::BenchGuest(args) => bench::guest::execute(&args),
