@@ -4,6 +4,8 @@
 //! exist for it, whatever it writes.
 #![no_std]
 #![forbid(unsafe_code)]
+// Some write `std::u64::MAX`.
+#![allow(clippy::legacy_numeric_constants)]
 extern crate alloc;
 
 pub use alloc::{borrow, boxed, format, rc, slice, str, string, vec};
@@ -15,8 +17,6 @@ pub use core::{
     assert, assert_eq, assert_ne, debug_assert, debug_assert_eq, debug_assert_ne, matches, panic,
     todo, unimplemented, unreachable, write, writeln,
 };
-// Some write `std::u64::MAX`.
-#[allow(clippy::legacy_numeric_constants)]
 pub use core::{f32, f64, i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize};
 
 /// Collections with an order of their own.

@@ -11,8 +11,11 @@ use baton_sim::{Config, Error, Outcome, run_outcome};
 
 use crate::protocol::{Finding, SOURCE_FILE};
 
+/// A panic: its message, and line and column if it is the candidate's own.
+type Panic = (String, Option<(u32, u32)>);
+
 thread_local! {
-    static LAST: RefCell<Option<(String, Option<(u32, u32)>)>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
     static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -71,6 +74,11 @@ fn note(info: &panic::PanicHookInfo<'_>) {
         let own = location.file().ends_with(SOURCE_FILE);
         own.then(|| (location.line(), location.column()))
     });
-    let text = info.payload_as_str().unwrap_or("without a message");
-    LAST.set(Some((text.to_owned(), place)));
+    let payload = info.payload();
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    let text = text.unwrap_or_else(|| "without a message".to_owned());
+    LAST.set(Some((text, place)));
 }
