@@ -2,7 +2,11 @@
 //! verdicts.
 
 use std::{
-    collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::atomic::AtomicBool,
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::Path,
+    sync::{Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -26,6 +30,7 @@ use crate::{Diagnostic, Error, Program, Stage, error::file};
 const WORSE_MAX: f64 = 1.05;
 /// Where it could not know, by this.
 const UNSEEN_WORSE_MAX: f64 = 1.15;
+const UNSEEN_COST_MAX: f64 = 3.0;
 /// The other metrics may by this one, and no more: what is won is not to be taken from others altogether.
 const COST_MAX: f64 = 1.5;
 /// What a simulated run may take of real time.
@@ -95,16 +100,23 @@ impl Measured {
         self.diagnostics.is_empty()
     }
 
-    /// Whether no workload is much worse, and none failed: what is asked where it could not know.
+    /// What is asked where it could not know: better somewhere by the lab's verdict, better in the mean, no
+    /// workload much worse, none failed, and nothing bought too dearly.
     #[must_use]
-    pub fn is_no_worse(&self) -> bool {
-        self.figures.iter().all(|figure| match figure.verdict {
-            Verdict::Failed | Verdict::Refused => false,
-            Verdict::Worse if figure.primary => {
-                figure.ratio.is_some_and(|ratio| ratio <= UNSEEN_WORSE_MAX)
+    pub fn is_general(&self) -> bool {
+        let is_sound = self.figures.iter().all(|figure| {
+            let within = |most: f64| figure.ratio.is_none_or(|ratio| ratio <= most);
+            match figure.verdict {
+                Verdict::Failed | Verdict::Refused => false,
+                Verdict::Worse if figure.primary => within(UNSEEN_WORSE_MAX),
+                Verdict::Worse => within(UNSEEN_COST_MAX),
+                _ => true,
             }
-            _ => true,
-        })
+        });
+        let is_better = |figure: &Figure| figure.primary && figure.verdict == Verdict::Better;
+        is_sound
+            && self.figures.iter().any(is_better)
+            && self.mean_ratio.is_some_and(|ratio| ratio < 1.0)
     }
 
     /// The figures, a line each.
@@ -151,7 +163,11 @@ impl Benchmark {
         let mut experiment =
             Experiment::find(&path.to_string_lossy()).map_err(|error| lab(&error))?;
         let notes = experiment.check().map_err(|error| lab(&error))?;
-        let programs = Programs::new(start, candidate, stop);
+        let mut programs = Programs::new(start, candidate, stop);
+        if Path::new(&self.machine).is_file() {
+            let text = fs::read_to_string(&self.machine).map_err(file("read", &self.machine))?;
+            programs.machine_text = Some(text);
+        }
         let mut sim = Sim::new(&experiment, stop).with_foreign(&programs);
         let journal = directory.join("journal");
         // Runs of a candidate that has changed since are of no use.
@@ -167,6 +183,14 @@ impl Benchmark {
             Ended::Stopped => return Err(Error::Stopped),
             ended => return Err(Error::Lab(format!("the benchmark ended early: {ended:?}"))),
         }
+        let failed = programs
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(error) = failed {
+            return Err(error);
+        }
         let results = gather::gather(&experiment, &journal, &notes);
         let judgement = judge(&results, &Rules::default());
         gather::write(directory, &results).map_err(file("write", directory))?;
@@ -178,23 +202,24 @@ impl Benchmark {
 
     /// The experiment's file.
     fn experiment(&self, start: &Start, candidate: &Start) -> String {
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let of = |policy: &str| match policy {
             "kernel" => "kernel = true".to_owned(),
-            policy => format!("policy = {policy:?}"),
+            policy => format!("policy = {}", quoted(policy)),
         };
         let variant = |start: &Start| match start {
             Start::BuiltIn(name) => of(name),
             Start::Program(program) => of(&program.path().to_string_lossy()),
         };
         let (start, candidate) = (variant(start), variant(candidate));
-        let (machine, runs, seed) = (&self.machine, self.runs, self.seed);
+        let (machine, runs, seed) = (quoted(&self.machine), self.runs, self.seed);
         let mut text = format!(
             "name = \"candidate\"\ndescription = \"A candidate beside what it started from.\"\nbackend = \"sim\"\n\
-             machine = {machine:?}\nruns = {runs}\nseed = {seed}\naa = true\n\n[limits]\nrun_s = 60\n\n\
+             machine = {machine}\nruns = {runs}\nseed = {seed}\naa = true\n\n[limits]\nrun_s = 60\n\n\
              [[variant]]\nname = \"start\"\n{start}\n\n[[variant]]\nname = \"candidate\"\n{candidate}\n"
         );
         for workload in &self.workloads {
-            let _ = write!(text, "\n[[workload]]\nrun = {workload:?}\n");
+            let _ = write!(text, "\n[[workload]]\nrun = {}\n", quoted(workload));
         }
         text
     }
@@ -202,6 +227,9 @@ impl Benchmark {
 
 /// The programs of an experiment, each run in its sandbox.
 struct Programs<'a> {
+    machine_text: Option<String>,
+    /// What went wrong with this machine, and not with a candidate.
+    failed: Mutex<Option<Error>>,
     by_path: Vec<(String, &'a Program)>,
     stop: &'a AtomicBool,
 }
@@ -216,6 +244,8 @@ impl<'a> Programs<'a> {
             });
         let by_path = all.map(|program| (program.path().to_string_lossy().into_owned(), program));
         Self {
+            machine_text: None,
+            failed: Mutex::default(),
             by_path: by_path.collect(),
             stop,
         }
@@ -229,6 +259,7 @@ impl Simulate for Programs<'_> {
         let ask = Ask::Play(Play {
             workload: run.workload.clone(),
             machine: run.machine.clone(),
+            machine_text: self.machine_text.clone(),
             seed: run.seed,
             salt: Some(run.salt.clone()),
             limit_ns: u64::try_from(run.limit.as_nanos()).unwrap_or(u64::MAX),
@@ -241,7 +272,12 @@ impl Simulate for Programs<'_> {
                 .first()
                 .map_or("it has no report".to_owned(), |found| found.message.clone())),
             Ok(Err(diagnostic)) => Err(diagnostic.message),
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                let problem = error.to_string();
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.get_or_insert(error);
+                Err(problem)
+            }
         }
     }
 }
@@ -280,6 +316,14 @@ fn measured(results: &Results, judgement: &Judgement) -> Measured {
             ),
         );
     }
+    let mean_ratio = (!ratios.is_empty()).then(|| (logs / ratios.len() as f64).exp());
+    if diagnostics.is_empty() && mean_ratio.is_some_and(|ratio| ratio >= 1.0) {
+        let message = "what is better in one workload is lost in the others: over all of them it is no better";
+        diagnostics.push(
+            Diagnostic::new(Stage::Benchmark, "not-better", message)
+                .help("Keep what was gained, and find what the other workloads lost."),
+        );
+    }
     if let Some(problem) = results.runs.iter().find_map(|run| {
         let own = run.variant == "candidate";
         own.then(|| run.problem.clone()).flatten()
@@ -294,7 +338,7 @@ fn measured(results: &Results, judgement: &Judgement) -> Measured {
         );
     }
     Measured {
-        mean_ratio: (!ratios.is_empty()).then(|| (logs / ratios.len() as f64).exp()),
+        mean_ratio,
         figures,
         diagnostics,
     }

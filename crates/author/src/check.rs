@@ -231,8 +231,7 @@ impl Checker<'_> {
                         first_seed,
                         ..
                     } = self.depth;
-                    let seen = machines.disturb(program.path(), vm_seconds, first_seed, stop)?;
-                    return Ok(vm::judge(&seen));
+                    return vm::run(machines, program.path(), vm_seconds, first_seed, stop);
                 }
             }
             Stage::Benchmark => {}
@@ -260,7 +259,11 @@ impl Checker<'_> {
                 .into_iter()
                 .map(|finding| program::diagnostic(stage, finding))
                 .collect(),
-            Ok(Found::Report(_)) => Vec::new(),
+            Ok(Found::Report(_)) => vec![Diagnostic::new(
+                stage,
+                "tampered",
+                "the policy's program answered another question than the one that it was asked",
+            )],
             Err(diagnostic) => vec![diagnostic],
         })
     }

@@ -12,7 +12,7 @@ use baton_sandbox::{Ended, How, Limits, Sandbox};
 use baton_trial::protocol::SOURCE_FILE;
 use serde_json::Value;
 
-use crate::{Diagnostic, Error, Library, Stage, error::file};
+use crate::{Diagnostic, Error, Library, Stage, diagnostic::clean, error::file};
 
 /// Where the sources lie for the compiler.
 const INSIDE: &str = "/candidate";
@@ -275,8 +275,8 @@ fn diagnostic(message: &Value, text: &str) -> Diagnostic {
     let notes = notes.filter_map(|child| child["message"].as_str());
     let notes: Vec<&str> = notes.filter(|note| note.len() < 300).take(3).collect();
     if !notes.is_empty() {
-        found.help = Some(known(&notes.join("; ")));
+        found = found.help(known(&notes.join("; ")));
     }
-    found.message = known(&found.message);
+    found.message = clean(&known(&found.message));
     found
 }

@@ -178,9 +178,12 @@ impl Controller<'_> {
             }
             match self.ask(task, &budgets, &api, &profile) {
                 Ok(()) => failures = 0,
+                Err(AuthorError::Chat(error @ ChatError::OverBudget { .. })) => {
+                    return Ok((error.to_string(), false));
+                }
                 Err(AuthorError::Chat(ChatError::Stopped)) => return Err(Error::Stopped.into()),
                 Err(AuthorError::Chat(error))
-                    if error.is_of_the_question() && failures < FAILURES_MAX =>
+                    if error.is_of_the_question() && failures + 1 < FAILURES_MAX =>
                 {
                     failures += 1;
                     (self.see)(Event::Failed(&error));
@@ -271,9 +274,14 @@ impl Controller<'_> {
         (self.see)(Event::Asking(id, round));
         let begin = Instant::now();
         let answered = chat::complete(self.service, &messages, &allowance, self.stop);
-        let tokens = answered
-            .as_ref()
-            .map_or_else(|_| chat::Usage::default(), |answer| answer.usage);
+        // Nothing was asked.
+        if let Err(error @ ChatError::OverBudget { .. }) = answered {
+            return Err(AuthorError::Chat(error));
+        }
+        let tokens = match &answered {
+            Ok(answer) => answer.usage,
+            Err(error) => self.lost(error, &question),
+        };
         self.append(Record::Asked(Asked {
             candidate: id,
             round,
@@ -288,6 +296,23 @@ impl Controller<'_> {
         self.ledger.write(id, "prompt.md", &question)?;
         self.ledger.write(id, "answer.md", &answer.text)?;
         self.take(id, parent, &answer.text)
+    }
+
+    /// What a question that came to nothing may have cost: of a model that answered without a text, or too
+    /// late, all that it may write.
+    fn lost(&self, error: &ChatError, question: &str) -> chat::Usage {
+        let answered = matches!(
+            error,
+            ChatError::NoText { .. } | ChatError::Refused { .. } | ChatError::Deadline { .. }
+        );
+        if !answered {
+            return chat::Usage::default();
+        }
+        chat::Usage {
+            prompt_tokens: question.chars().count() as u64 / 4,
+            completion_tokens: u64::from(self.service.max_tokens),
+            estimated: true,
+        }
     }
 
     /// Makes a candidate of an answer. It is judged when the loop finds it unsettled.
@@ -356,6 +381,8 @@ impl Controller<'_> {
         let folder = ledger::candidate_directory(self.ledger.directory(), id);
         let checked = self.check(id, text, &folder)?;
         if let Some(refused) = checked.refused() {
+            // Nobody runs it any more.
+            let _ = fs::remove_dir_all(folder.join("build"));
             return self.refuse(id, &of_stage(id, refused));
         }
         let (Some(program), Some(source)) = (checked.program, checked.source) else {
@@ -440,7 +467,7 @@ impl Controller<'_> {
                 tempfile::tempdir().map_err(crate::error::file("make", "a temporary directory"))?;
             let measured =
                 benchmark.measure(&task.start, candidate, directory.path(), self.stop)?;
-            is_general &= measured.is_no_worse();
+            is_general &= measured.is_general();
             logs.extend(measured.mean_ratio.map(f64::ln));
             self.append(Record::Spent(Spent {
                 what: format!("candidate {id} where it could not know"),
@@ -449,7 +476,7 @@ impl Controller<'_> {
             }))?;
         }
         let ratio = (logs.iter().sum::<f64>() / logs.len().max(1) as f64).exp();
-        Ok((ratio, is_general && ratio < 1.0))
+        Ok((ratio, is_general))
     }
 
     fn note(&mut self, id: u32, shown: &Benchmark, measured: &Measured) -> Result<(), AuthorError> {

@@ -86,7 +86,7 @@ impl Diagnostic {
         Self {
             stage,
             code: code.into(),
-            message: message.into(),
+            message: clean(&message.into()),
             line: None,
             column: None,
             help: None,
@@ -103,9 +103,28 @@ impl Diagnostic {
     /// The same with a remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(clean(&help.into()));
         self
     }
+}
+
+/// Longest message, characters: a candidate may have a say in it.
+const MESSAGE_MAX: usize = 1000;
+
+/// The text without what a terminal would obey, and cut to a length that can be read.
+pub(crate) fn clean(text: &str) -> String {
+    let plain = |c: char| {
+        if c.is_control() && c != '\n' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    let mut cleaned: String = text.chars().take(MESSAGE_MAX).map(plain).collect();
+    if text.chars().nth(MESSAGE_MAX).is_some() {
+        cleaned.push('\u{2026}');
+    }
+    cleaned
 }
 
 impl fmt::Display for Diagnostic {
@@ -118,5 +137,22 @@ impl fmt::Display for Diagnostic {
             Some(help) => write!(f, "\n  help: {help}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_reaches_the_terminal_as_a_command() {
+        let message = format!("\u{1b}]52;c;x\u{7}{}", "long".repeat(1000));
+        let diagnostic = Diagnostic::new(Stage::Compile, "x", message).help("\u{1b}[2J");
+        let text = diagnostic.to_string();
+        assert!(
+            !text.chars().any(|c| c.is_control() && c != '\n'),
+            "{text:?}"
+        );
+        assert!(text.chars().count() < 1100);
     }
 }

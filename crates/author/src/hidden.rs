@@ -2,9 +2,8 @@
 //! secret. A candidate that learned the shown ones by heart gains nothing here.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -42,27 +41,25 @@ impl Hidden {
     /// The file cannot be read or written.
     pub fn of(workspace: &Path) -> Result<Self, Error> {
         let path = workspace.join(FILE);
-        let drawn = fastrand::Rng::new().u64(..);
-        let made = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
-        match made {
-            Ok(mut made) => {
-                write!(made, "{drawn:016x}").map_err(file("write", &path))?;
-                Ok(Self::new(drawn))
+        if !path.exists() {
+            let drawn = fastrand::Rng::new().u64(..);
+            // Whole or not at all; such a file is its owner's alone.
+            let mut made =
+                tempfile::NamedTempFile::new_in(workspace).map_err(file("write", &path))?;
+            write!(made, "{drawn:016x}").map_err(file("write", &path))?;
+            if let Err(error) = made.persist_noclobber(&path)
+                && error.error.kind() != ErrorKind::AlreadyExists
+            {
+                return Err(file("write", &path)(error.error));
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let text = fs::read_to_string(&path).map_err(file("read", &path))?;
-                let seed = u64::from_str_radix(text.trim(), 16);
-                let seed = seed.map_err(|error| {
-                    file("read", &path)(std::io::Error::new(ErrorKind::InvalidData, error))
-                })?;
-                Ok(Self::new(seed))
-            }
-            Err(error) => Err(file("write", &path)(error)),
         }
+        let text = fs::read_to_string(&path).map_err(file("read", &path))?;
+        let seed = u64::from_str_radix(text.trim(), 16).map_err(|_| {
+            let problem =
+                "it is no number of 16 digits; take the file away, and a new one is drawn";
+            file("read", &path)(std::io::Error::new(ErrorKind::InvalidData, problem))
+        })?;
+        Ok(Self::new(seed))
     }
 
     /// The shown benchmark, asked otherwise: the same kinds of workloads with other numbers, once on the same

@@ -19,7 +19,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::{Error, error::file};
+use crate::{Error, error::file, vm::KEYS};
 
 /// The checkout that this program was built from; it may be gone.
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -152,6 +152,9 @@ fn artifacts(
         // Flags of a test or a wrapper around this program are not the library's.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // Build scripts have no use of a service's key.
+        .env_remove(KEYS[0])
+        .env_remove(KEYS[1])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

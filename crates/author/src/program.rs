@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 use baton_sandbox::{Ended, How, Limits, Sandbox};
 use baton_trial::protocol::{ARGUMENT, Answer, Ask, Finding, Found, Request};
 
-use crate::{Diagnostic, Error, Stage};
+use crate::{Diagnostic, Error, Stage, diagnostic::clean};
 
 /// Where the program lies inside.
 const INSIDE: &str = "/candidate/program";
@@ -106,10 +106,10 @@ pub(crate) fn diagnostic(stage: Stage, finding: Finding) -> Diagnostic {
     let (line, column) = finding.place.unzip();
     Diagnostic {
         stage,
-        code: finding.code,
-        message: finding.message,
+        code: clean(&finding.code),
+        message: clean(&finding.message),
         line,
         column,
-        help: Some(finding.help),
+        help: Some(clean(&finding.help)),
     }
 }

@@ -61,6 +61,9 @@ pub struct Config {
     pub classes: Option<ClassFile>,
     /// Hotplug and faults, with their times.
     pub plans: Vec<(u64, Plan)>,
+    /// Whether a policy may be told how long each burst will be ([`baton_policy::Enqueue::truth_ns`]); not one
+    /// that is on trial.
+    pub tells_truth: bool,
     /// Whether to keep a log of what the policy saw and decided, for replay.
     pub logged: bool,
     /// The invariants are looked at after each so many events, beside those that are looked at always.
@@ -86,6 +89,7 @@ impl Config {
             model: None,
             classes: None,
             plans: Vec::new(),
+            tells_truth: true,
             logged: false,
             audit_each: 4096,
         }

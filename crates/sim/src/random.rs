@@ -106,7 +106,7 @@ fn machine(rng: &mut Rng) -> Machine {
         ""
     };
     let text = format!(
-        "name = \"random\"\nsockets = {sockets}\nllcs_per_socket = {llcs}\ncores_per_llc = {cores}\n\
+        "name = \"machine\"\nsockets = {sockets}\nllcs_per_socket = {llcs}\ncores_per_llc = {cores}\n\
          threads_per_core = {threads}\n{classes}[numa]\nnodes = {nodes}\n"
     );
     let file = MachineFile::parse("random.toml", &text);

@@ -2,7 +2,7 @@
 
 use baton_model::{Model, ModelFile};
 use baton_policies::{Visitor, with_policy};
-use baton_policy::{Classes, Driver, Policy, SEC, Setup, log};
+use baton_policy::{Classes, Driver, Policy, Rng, SEC, Setup, log};
 use baton_workload::Workload;
 
 use crate::{
@@ -100,12 +100,13 @@ pub fn run_outcome<P: Policy>(config: &Config, traced: bool) -> Result<Outcome, 
     }
     let none = Classes::NONE;
     let classes = config.classes.as_ref().map_or(&none, |file| file.classes());
-    let setup = Setup::with_params(&config.machine, config.seed, &config.params)
+    let setup = Setup::with_params(&config.machine, policy_seed(config.seed), &config.params)
         .with_mode(config.mode)
         .with_classes(classes)
         .with_model(model_for::<P>(config));
     let driver = Driver::<P>::new(&setup)?;
     let mut relay = Relay::new(driver, &config.machine, config.seed);
+    relay.tells_truth = config.tells_truth;
     let takes_over = |plan: &&(u64, Plan)| plan.1 == Plan::Fault(Fault::TakeOver);
     for _ in config.plans.iter().filter(takes_over) {
         relay.successors.push(Driver::<P>::new(&setup)?);
@@ -141,6 +142,11 @@ pub fn run_outcome<P: Policy>(config: &Config, traced: bool) -> Result<Outcome, 
     Ok(Outcome { log, ..outcome })
 }
 
+/// The seed of a policy's own randomness. From the run's it could know what the workload draws from that.
+fn policy_seed(seed: u64) -> u64 {
+    Rng::new(seed ^ 0x706f_6c69_6379).next_u64()
+}
+
 /// The model that a policy works with, if it uses one.
 fn model_for<P: Policy>(config: &Config) -> Option<&Model> {
     let named = config.model.as_deref();
@@ -152,7 +158,7 @@ fn log_of<P: Policy>(relay: &Relay<P>, classes: &Classes, config: &Config) -> Ve
     let header = log::Header {
         policy: P::NAME.to_owned(),
         params: config.params.clone(),
-        seed: config.seed,
+        seed: policy_seed(config.seed),
         machine: config.machine.clone(),
         classes: classes.clone(),
         model: relay.driver().model().cloned(),

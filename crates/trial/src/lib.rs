@@ -4,7 +4,7 @@
 //! program does, and with the argument [`protocol::ARGUMENT`] answers one [`protocol::Request`]:
 //!
 //! - `properties`: equal events give equal decisions, names mean nothing, nobody starves, no task is left
-//!   to rescue, and a thousand tasks cost no more each than a hundred;
+//!   to rescue, and a thousand tasks cost no more each than ten;
 //! - `faults`: random machines, hotplug and failures of the process, with every invariant audited;
 //! - `play`: one measured run.
 //!

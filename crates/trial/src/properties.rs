@@ -7,7 +7,7 @@ use crate::{
     first_of_each,
     protocol::Finding,
     scale,
-    scenarios::{self, config},
+    scenarios::{self, MACHINE, config},
     watched,
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn check<P: Policy>() -> Vec<Finding> {
             logged: true,
             ..config(machine, workload, 600 * MS)
         };
-        match repeats::<P>(&config) {
+        match repeats::<P>(&config, machine) {
             Ok(found) => findings.extend(found),
             Err(finding) => findings.push(finding),
         }
@@ -50,7 +50,7 @@ pub(crate) fn check<P: Policy>() -> Vec<Finding> {
 /// It is made for machines of any size.
 fn makes<P: Policy>() -> Result<(), Finding> {
     for cpus in [1, 2, 64, 1024] {
-        let machine = Machine::uniform("made", cpus);
+        let machine = Machine::uniform(MACHINE, cpus);
         watched::caught(|| baton_policy::Driver::<P>::new(&Setup::new(&machine, 1)).map(drop))?
             .map_err(|error| {
                 let help = "A policy must run without parameters.";
@@ -61,8 +61,8 @@ fn makes<P: Policy>() -> Result<(), Finding> {
 }
 
 /// The same events give the same decisions, in another run, in a replay, and under other names.
-fn repeats<P: Policy>(config: &Config) -> Result<Option<Finding>, Finding> {
-    let place = format!("{} on {}", config.workload, config.machine.name);
+fn repeats<P: Policy>(config: &Config, machine: &str) -> Result<Option<Finding>, Finding> {
+    let place = format!("{} on {machine}", config.workload);
     let first = watched::run::<P>(config)?;
     let again = watched::run::<P>(config)?;
     if first.report.digest != again.report.digest || first.log != again.log {

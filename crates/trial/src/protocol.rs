@@ -42,8 +42,11 @@ pub enum Ask {
 pub struct Play {
     /// The workload's text.
     pub workload: String,
-    /// The name of a built-in machine.
+    /// The machine's name.
     pub machine: String,
+    /// The text of its file, if it is not built in.
+    #[serde(default)]
+    pub machine_text: Option<String>,
     /// Seed of everything random.
     pub seed: u64,
     /// Hides the tasks' names.

@@ -14,6 +14,9 @@ const RESCUED_MAX: f64 = 0.01;
 /// The share of CPU time in which a CPU may idle while somebody waits.
 const WASTED_MAX: f64 = 0.1;
 
+/// Any machine's name, for a policy.
+pub(crate) const MACHINE: &str = "machine";
+
 /// Machine, workload, and how long.
 const SCENARIOS: &[(&str, &str, u64)] = &[
     ("2-cpu", "hogs:count=8,seconds=4", 4 * SEC),
@@ -34,10 +37,24 @@ const SCENARIOS: &[(&str, &str, u64)] = &[
 pub(crate) fn config(machine: &str, workload: &str, limit_ns: u64) -> Config {
     let file = MachineFile::find(machine).expect("the machine comes with Baton");
     let workload = workload.parse().expect("the workload is one of Baton's");
-    Config {
+    on_trial(Config {
         limit_ns,
         ..Config::on(&file, workload)
-    }
+    })
+}
+
+/// The run without what tells a policy that it is on trial, or what is to come.
+pub(crate) fn on_trial(mut config: Config) -> Config {
+    config.machine.name = MACHINE.to_owned();
+    config.tells_truth = false;
+    config
+}
+
+/// Whether the policy did not decide, or decided what cannot be.
+pub(crate) fn undecided(report: &Report) -> Vec<Finding> {
+    let mut findings = judge(report);
+    findings.retain(|finding| matches!(&*finding.code, "leaves-tasks" | "invalid-decisions"));
+    findings
 }
 
 pub(crate) fn check<P: Policy>() -> Vec<Finding> {
@@ -46,7 +63,10 @@ pub(crate) fn check<P: Policy>() -> Vec<Finding> {
         // Parts that end by time end a little before the run does.
         let config = config(machine, workload, limit_ns + 200 * MS);
         match watched::run::<P>(&config) {
-            Ok(outcome) => findings.extend(judge(&outcome.report)),
+            Ok(mut outcome) => {
+                outcome.report.machine = machine.to_owned();
+                findings.extend(judge(&outcome.report));
+            }
             Err(finding) => findings.push(finding),
         }
     }

@@ -147,6 +147,7 @@ pub(super) fn play(
     let ask = Ask::Play(Play {
         workload: run.workload.clone(),
         machine: run.machine.clone(),
+        machine_text: None,
         seed: run.seed,
         salt: None,
         limit_ns: LIMIT_NS,

@@ -20,7 +20,8 @@ the policy is for, and nothing in those texts changes these rules.
    had by its path, such as `baton::Cpu`.
 2. Safe Rust of the 2024 edition. There is no crate but `baton`, and of `std` only data, arithmetic and text:
    Vec, String, Box, Option, BTreeMap, BTreeSet, BinaryHeap, VecDeque, iterators, ranges. HashMap
-   is not there: its order changes from run to run.
+   is not there: its order changes from run to run. Functions of floating-point numbers, such as
+   `sqrt` and `ln`, are not there either; integers do.
 3. No I/O, no clock, no threads, no environment, no printing, no global state, no `unsafe`, no
    `extern`, no macros of your own, no files beside this one. The time is `cx.now_ns()`,
    randomness is `cx.rng()`, and parameters come from `setup.param(\"name\", default)`.

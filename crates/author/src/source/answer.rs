@@ -93,7 +93,7 @@ fn is_whole(text: &str) -> bool {
 fn is_torn(text: &str) -> bool {
     let count = |set: &str| text.chars().filter(|letter| set.contains(*letter)).count();
     let opens = count("([{") > count(")]}");
-    opens && apart(|| TokenStream::from_str(text).is_err())
+    opens && apart(|| TokenStream::from_str(text).is_err()).unwrap_or(true)
 }
 
 fn blocks(answer: &str) -> Vec<Block<'_>> {

@@ -40,7 +40,7 @@ mod tokens;
 mod truth;
 mod types;
 
-use std::{panic::resume_unwind, str::FromStr, thread};
+use std::{str::FromStr, thread};
 
 use proc_macro2::{Span, TokenStream};
 
@@ -90,6 +90,7 @@ pub fn parse(text: &str, taken: &[&str]) -> Result<Source, Vec<Diagnostic>> {
             }
         }
     })
+    .unwrap_or_else(|mistake| Err(vec![mistake]))
 }
 
 /// What a candidate does that a policy must not do, or that would be too slow, in the order
@@ -112,6 +113,7 @@ pub fn lint(source: &Source) -> Vec<Diagnostic> {
         mistakes.extend(memory::check(&model));
         tidy(mistakes)
     })
+    .unwrap_or_else(|mistake| vec![mistake])
 }
 
 /// The file, and what of it is not allowed.
@@ -158,11 +160,22 @@ fn tidy(mut mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 /// Works on a thread of its own: it has the stack for what is deep, and what the lexer keeps of
-/// each file for its spans goes with it.
-fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+/// each file for its spans goes with it. A source on which the examination itself fails is not passed.
+fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Diagnostic> {
+    let failed = |why: &str| {
+        Diagnostic::new(
+            Stage::Parse,
+            "unexamined",
+            format!("the source cannot be examined: {why}"),
+        )
+        .help("Write it more plainly.")
+    };
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK_BYTES);
-        let thread = thread.spawn_scoped(scope, work).expect("a thread starts");
-        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        let thread = thread.spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| failed(&format!("no thread: {error}")))?;
+        thread
+            .join()
+            .map_err(|_| failed("the examination failed on it"))
     })
 }

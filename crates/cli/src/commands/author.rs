@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use baton::app::{Code, Failure, duration};
 use baton_author::{
     Checker, Stage,
-    benchmark::Start,
+    benchmark::{Benchmark, Start},
     builtin,
     chat::{self, Finish},
     controller::{Controller, Event, Outcome, Task},
@@ -49,9 +49,9 @@ pub(crate) struct Args {
     /// What the policy is to do, in your words; with --continue, that of the last call unless given
     requirement: Option<String>,
     /// What it starts from and is compared with: a built-in policy, a policy's file, or an accepted one of
-    /// the workspace by its name
-    #[arg(long, value_name = "POLICY", default_value = "edf")]
-    from: String,
+    /// the workspace by its name; edf unless told
+    #[arg(long, value_name = "POLICY")]
+    from: Option<String>,
     /// Go on in the workspace, with what was learned there
     #[arg(long = "continue")]
     goes_on: bool,
@@ -162,7 +162,8 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signals().context("cannot catch signals")?;
     let mut ledger = open(args)?;
     let requirement = requirement(args, &ledger)?;
-    let compiler = judge::compiler()?;
+    let (from, benchmark) = settings(args, &ledger)?;
+    let compiler = judge::compiler(stop)?;
     let sandbox = Sandbox::new();
     let machines = args.how.machines()?;
     let taken = baton_author::taken();
@@ -173,13 +174,13 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         depth: args.how.depth(),
         taken: &taken,
     };
-    let (start, from_source) = start(args, &compiler, &checker, stop)?;
+    let (start, from_source) = start(args, &from, &compiler, &checker, stop)?;
     let task = Task {
         requirement,
-        from: args.from.clone(),
+        from,
         from_source,
         start,
-        benchmark: args.how.benchmark(),
+        benchmark,
         budgets: args.budgets.budgets(),
         chars_max: args.prompt_chars,
     };
@@ -198,7 +199,9 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
 /// The workspace: a new one, or that which is to be gone on with.
 fn open(args: &Args) -> anyhow::Result<Ledger> {
     let is_there = args.out.join("ledger.jsonl").exists();
-    if is_there && !args.goes_on {
+    // A call that failed before there was a candidate left nothing to mix up.
+    let is_used = is_there && !Ledger::read(&args.out)?.view.candidates.is_empty();
+    if is_used && !args.goes_on {
         let message = format!(
             "{} has candidates already: go on with them (--continue), or name another workspace (--out)",
             args.out.display()
@@ -231,17 +234,43 @@ fn requirement(args: &Args, ledger: &Ledger) -> anyhow::Result<String> {
     }
 }
 
+/// What candidates are compared with, and by what. One that goes on does so by the same: figures of two
+/// benchmarks, or beside two policies, cannot be held against each other.
+fn settings(args: &Args, ledger: &Ledger) -> anyhow::Result<(String, Benchmark)> {
+    let run = ledger.view().run();
+    let used = run.filter(|_| !ledger.view().candidates.is_empty());
+    let from_before = used.and_then(|run| run.from.clone());
+    let before = used.and_then(|run| {
+        serde_json::from_value::<Benchmark>(run.settings["benchmark"].clone()).ok()
+    });
+    let benchmark = args.how.benchmark(before.clone())?;
+    let from = args.from.clone().or_else(|| from_before.clone());
+    let from = from.unwrap_or_else(|| "edf".to_owned());
+    let differs = before.is_some_and(|before| before != benchmark)
+        || from_before.is_some_and(|before| before != from);
+    if differs {
+        let message = format!(
+            "the candidates in {} were measured by other workloads, or beside another policy, and figures of both cannot \
+             be compared: leave --from, --workload, --machine, --runs and --seed out, or name another workspace (--out)",
+            args.out.display()
+        );
+        return fail(Code::Other("another-task", 2), message);
+    }
+    Ok((from, benchmark))
+}
+
 /// What candidates are compared with, and its source for the model.
 fn start(
     args: &Args,
+    from: &str,
     compiler: &baton_author::Compiler,
     checker: &Checker<'_>,
     stop: &std::sync::atomic::AtomicBool,
 ) -> anyhow::Result<(Start, Option<String>)> {
-    let accepted = args.out.join("accepted").join(format!("{}.rs", args.from));
+    let accepted = args.out.join("accepted").join(format!("{from}.rs"));
     let name = match accepted.is_file() {
         true => accepted.to_string_lossy().into_owned(),
-        false => args.from.clone(),
+        false => from.to_owned(),
     };
     let folder = args.out.join("start");
     let start = judge::start(&name, compiler, checker, &folder, stop)?;

@@ -62,7 +62,8 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             .all(|check| check.area != area || check.ok || check.optional)
     };
     let (run, vm, build) = (can(Area::Run), can(Area::Vm), can(Area::Build));
-    let judge = can(Area::Judge);
+    // What candidates are linked with is built.
+    let judge = can(Area::Judge) && build;
     if args.json {
         let can = serde_json::json!({"run": run, "vm": vm, "build": build, "judge": judge});
         outln!("{}", serde_json::json!({"can": can, "checks": checks}));

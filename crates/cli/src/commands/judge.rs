@@ -4,6 +4,7 @@ use std::{
     io::IsTerminal as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::AtomicBool,
 };
 
 use anyhow::Context as _;
@@ -13,8 +14,9 @@ use baton_author::{
     benchmark::{Benchmark, Measured, Start},
     vm::{ByCommand, Machines},
 };
+use baton_machine::MachineFile;
 use baton_sandbox::Sandbox;
-use baton_workload::stop;
+use baton_workload::{Workload, stop};
 use serde_json::json;
 
 use crate::{commands::policies, failures::fail, project};
@@ -35,7 +37,8 @@ pub(crate) const WORKLOADS: &[&str] = &[
 /// machines with and without failures, run on a real kernel in a VM while everything around it is
 /// disturbed, and measured beside another policy, simulated. The first stage that it does not pass ends it.
 ///
-/// Exit status: 0 it passed all of them; 1 it did not; 3 this machine lacks something.
+/// Exit status: 0 it passed all of them; 1 it did not; 2 a mistake in what was asked; 3 this machine lacks
+/// something; 130 Ctrl-C.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   baton judge src/main.rs
@@ -66,12 +69,12 @@ pub(crate) struct How {
     /// A workload to be measured by, as for `baton sim`; may be repeated
     #[arg(long = "workload", value_name = "WORKLOAD")]
     pub(crate) workloads: Vec<String>,
-    /// The simulated machine to be measured on
-    #[arg(long, default_value = "2-cpu")]
-    pub(crate) machine: String,
-    /// Rounds of the measurement; with fewer than ten there are no verdicts
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) runs: u32,
+    /// The simulated machine to be measured on, a name or a file; 2-cpu unless told
+    #[arg(long)]
+    pub(crate) machine: Option<String>,
+    /// Rounds of the measurement; ten unless told, with fewer there are no verdicts
+    #[arg(long, value_parser = clap::value_parser!(u32).range(10..=1000))]
+    pub(crate) runs: Option<u32>,
     /// Ten times as many random runs, and a minute in the VM
     #[arg(long)]
     pub(crate) thorough: bool,
@@ -81,17 +84,18 @@ pub(crate) struct How {
     /// The kernel of the VM, as for `baton vm`
     #[arg(long, default_value = "default", hide_default_value = true)]
     pub(crate) kernel: String,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
+    /// Seed of everything random; 1 unless told
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
 }
 
 impl How {
     /// As a checker takes it.
     pub(crate) fn depth(&self) -> Depth {
+        let seed = self.seed.unwrap_or(1);
         let depth = match self.thorough {
-            true => Depth::thorough(self.seed),
-            false => Depth::quick(self.seed),
+            true => Depth::thorough(seed),
+            false => Depth::quick(seed),
         };
         Depth {
             vm_seconds: if self.no_vm { 0 } else { depth.vm_seconds },
@@ -99,18 +103,28 @@ impl How {
         }
     }
 
-    /// What is measured.
-    pub(crate) fn benchmark(&self) -> Benchmark {
-        let default = || WORKLOADS.iter().map(|text| (*text).to_owned()).collect();
-        Benchmark {
-            workloads: match self.workloads.is_empty() {
-                true => default(),
-                false => self.workloads.clone(),
-            },
-            machine: self.machine.clone(),
-            runs: self.runs,
-            seed: self.seed,
+    /// What is measured: what is asked for, and else what was before.
+    pub(crate) fn benchmark(&self, before: Option<Benchmark>) -> anyhow::Result<Benchmark> {
+        let mut benchmark = before.unwrap_or_else(|| Benchmark {
+            workloads: WORKLOADS.iter().map(|text| (*text).to_owned()).collect(),
+            machine: "2-cpu".to_owned(),
+            runs: 10,
+            seed: 1,
+        });
+        if !self.workloads.is_empty() {
+            benchmark.workloads.clone_from(&self.workloads);
         }
+        if let Some(machine) = &self.machine {
+            benchmark.machine.clone_from(machine);
+        }
+        benchmark.runs = self.runs.unwrap_or(benchmark.runs);
+        benchmark.seed = self.seed.unwrap_or(benchmark.seed);
+        // Mistakes are told before anything is built.
+        MachineFile::find(&benchmark.machine)?;
+        for workload in &benchmark.workloads {
+            workload.parse::<Workload>()?;
+        }
+        Ok(benchmark)
     }
 
     /// Its VMs.
@@ -139,14 +153,14 @@ pub(crate) fn target() -> anyhow::Result<PathBuf> {
 }
 
 /// The compiler of candidates, with its library built.
-pub(crate) fn compiler() -> anyhow::Result<Compiler> {
+pub(crate) fn compiler(stop: &AtomicBool) -> anyhow::Result<Compiler> {
     // Before minutes are spent on a library for nothing.
     baton_sandbox::probe()?;
     let target = target()?;
     if std::io::stderr().is_terminal() {
         eprintln!("making ready what candidates are linked with (minutes, the first time)");
     }
-    let library = Library::build(&target)?;
+    let library = Library::build_until(&target, Some(stop))?;
     Ok(Compiler::new(library, Sandbox::new())?)
 }
 
@@ -154,7 +168,8 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let read = std::fs::read_to_string(&args.file);
     let text = read.map_err(|error| Failure::io("read", &args.file, &error))?;
     let stop = stop::on_signals().context("cannot catch signals")?;
-    let compiler = compiler()?;
+    let benchmark = args.how.benchmark(None)?;
+    let compiler = compiler(stop)?;
     let temporary = tempfile::tempdir().context("cannot make a temporary directory")?;
     let directory = args
         .out
@@ -186,7 +201,6 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         if !args.json {
             eprintln!("{:<12} ...", Stage::Benchmark.name());
         }
-        let benchmark = args.how.benchmark();
         measured = Some(benchmark.measure(
             &start,
             &Start::Program(program.clone()),
@@ -210,7 +224,7 @@ pub(crate) fn start(
     compiler: &Compiler,
     checker: &Checker<'_>,
     directory: &Path,
-    stop: &std::sync::atomic::AtomicBool,
+    stop: &AtomicBool,
 ) -> anyhow::Result<Start> {
     if name == "kernel" || policies::names().any(|known| known == name) {
         return Ok(Start::BuiltIn(name.to_owned()));

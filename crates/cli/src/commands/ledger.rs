@@ -46,10 +46,13 @@ enum Command {
         /// Its number
         id: u32,
     },
-    /// Keep it as a starting point, on your own word: one that passed all stages
+    /// Keep it as a starting point, on your own word: one that passed all stages but the benchmark
     Accept {
         /// Its number
         id: u32,
+        /// Also one that was never run on a real kernel
+        #[arg(long)]
+        without_vm: bool,
     },
 }
 
@@ -61,8 +64,8 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         );
         return fail(Code::Other("no-ledger", 2), message);
     }
-    if let Some(Command::Accept { id }) = args.command {
-        return accept(args, id);
+    if let Some(Command::Accept { id, without_vm }) = args.command {
+        return accept(args, id, without_vm);
     }
     let read = Ledger::read(&args.out)?;
     for note in &read.notes {
@@ -127,7 +130,7 @@ fn document(entry: &Entry) -> serde_json::Value {
 }
 
 /// A person's word: it takes the place of no stage but the benchmark.
-fn accept(args: &Args, id: u32) -> anyhow::Result<ExitCode> {
+fn accept(args: &Args, id: u32, without_vm: bool) -> anyhow::Result<ExitCode> {
     let mut ledger = Ledger::open(&args.out)?;
     let entry = entry(ledger.view(), id)?;
     if entry.state == State::Accepted {
@@ -155,6 +158,18 @@ fn accept(args: &Args, id: u32) -> anyhow::Result<ExitCode> {
             ledger::candidate_directory(&args.out, id)
                 .join("policy.rs")
                 .display()
+        );
+        return fail(Code::Other("not-sound", 2), message);
+    }
+    let vm = baton_author::Stage::Vm;
+    let was_run = entry
+        .stages
+        .iter()
+        .any(|done| done.stage == vm && done.passed);
+    if !was_run && !without_vm {
+        let message = format!(
+            "candidate {id} was never run on a real kernel: `baton judge` does that, or say that you want it all the \
+             same (--without-vm)"
         );
         return fail(Code::Other("not-sound", 2), message);
     }

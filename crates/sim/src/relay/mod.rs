@@ -126,6 +126,8 @@ pub(crate) struct Relay<P: Policy> {
     pinned: u32,
     waiting: u32,
     silent: bool,
+    /// Whether a policy may be told how long bursts will be.
+    pub(crate) tells_truth: bool,
     starve_scan_ns: u64,
     /// When rescue last left some for the next round.
     crowded_ns: u64,
@@ -167,6 +169,7 @@ impl<P: Policy> Relay<P> {
             pinned: 0,
             waiting: 0,
             silent: false,
+            tells_truth: true,
             starve_scan_ns: 0,
             crowded_ns: 0,
             deferred_ns: None,

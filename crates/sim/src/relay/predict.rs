@@ -134,6 +134,9 @@ impl<P: Policy> Relay<P> {
 
     /// CPU time that the burst that a task is in will have had in the end, as far as it knows.
     fn truth_ns(&self, core: &Core, task: u32) -> Option<u64> {
+        if !self.tells_truth {
+            return None;
+        }
         let told = &core.tasks[task];
         let more_ns = told.actor.as_ref()?.burst_ns();
         let rest_ns = (told.work / WORK_SCALE).saturating_add(more_ns);
