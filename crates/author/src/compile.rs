@@ -242,7 +242,16 @@ fn diagnostics(messages: &str) -> Vec<Diagnostic> {
         }
         Some(diagnostic(&message, text))
     });
-    errors.take(DIAGNOSTICS_MAX).collect()
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for error in errors {
+        if !found.contains(&error) {
+            found.push(error);
+        }
+        if found.len() >= DIAGNOSTICS_MAX {
+            break;
+        }
+    }
+    found
 }
 
 /// The text with the names that a candidate's author knows.
