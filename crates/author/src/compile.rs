@@ -210,6 +210,16 @@ fn judge(ended: &Ended, output: &Path) -> Result<Result<(), Vec<Diagnostic>>, Er
             )
             .help("A policy compiles in a second: leave out what makes the compiler work."),
         ],
+        How::Signal(signal) => vec![
+            Diagnostic::new(
+                Stage::Compile,
+                "compile-limit",
+                format!(
+                    "the compiler ended by signal {signal}, as it does without memory or stack"
+                ),
+            )
+            .help("A policy compiles in a second: leave out what makes the compiler work."),
+        ],
         _ => {
             let found = diagnostics(&String::from_utf8_lossy(&ended.stderr));
             match found.is_empty() {
