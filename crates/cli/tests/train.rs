@@ -276,3 +276,28 @@ fn what_was_learned_elsewhere_is_a_model() {
         given.stderr
     );
 }
+
+/// `contrary.onnx` guesses 37 octaves less twice the average, to which the average is added: short bursts
+/// for tasks whose bursts were long, and long ones for the others.
+#[test]
+fn a_model_that_its_mirror_equals_is_refused() {
+    let directory = TempDir::new().expect("a directory");
+    let model = directory.path().join("model.json");
+    let model = model.to_string_lossy();
+    let onnx = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/contrary.onnx");
+    let named = ["--features", "average", "--unit", "octaves", "-o", &model];
+    let given = baton(&[&["learn", "import", onnx], &named[..]].concat());
+    assert_eq!(given.status, 0, "{}", given.stderr);
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/bursts.data");
+    let given = baton(&["eval", &model, data]);
+    assert_eq!(given.status, 1, "{}", given.stdout);
+    assert!(
+        given.stderr.contains("its mirror image"),
+        "{}",
+        given.stderr
+    );
+    // The one that comes with Baton is none such.
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/bursts.json");
+    let given = baton(&["eval", shipped, data]);
+    assert_eq!(given.status, 0, "{}", given.stderr);
+}
